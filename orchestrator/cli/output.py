@@ -1,0 +1,65 @@
+"""What a command prints: with ``--json`` one envelope on one line, else a summary for people."""
+
+from __future__ import annotations
+
+import os
+
+from processors.protocol import shapes
+from processors.protocol.canonical import Json, canonical
+from processors.protocol.errors import EXIT_ERROR, EXIT_OK, find_row
+
+
+def keep_standard_streams() -> None:
+    """Make sure that fds 0, 1 and 2 are open, so that no file of ours takes a stream's place."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+
+
+def exit_code(envelope: dict[str, Json]) -> int:
+    """The exit status that belongs to an envelope: 0 on success, else its row's."""
+    if envelope["status"] == "success":
+        return EXIT_OK
+    error = envelope["error"]
+    row = find_row(shapes.text(error, "code"), shapes.text(error, "reason"))
+    assert row is not None
+    return row.exit_code
+
+
+def print_envelope(envelope: dict[str, Json], *, as_json: bool, exit_code: int) -> int:
+    """Print an envelope and return the exit status of the command."""
+    text = canonical(envelope) if as_json else _summary(envelope).encode("utf-8", "replace")
+    return exit_code if _print(text) else EXIT_ERROR
+
+
+def print_help(text: str, *, as_json: bool) -> int:
+    """Print the help text and return the exit status of the command."""
+    document: dict[str, Json] = {"status": "success", "result": {"usage": text}, "meta": {}}
+    return EXIT_OK if _print(canonical(document) if as_json else text.encode()) else EXIT_ERROR
+
+
+def _print(text: bytes) -> bool:
+    view = memoryview(text + b"\n")
+    try:
+        while view:
+            view = view[os.write(1, view) :]
+    except OSError:
+        return False  # nobody reads stdout; the exit status must say that it got nothing
+    return True
+
+
+def _summary(envelope: dict[str, Json]) -> str:
+    head = f"{envelope['status']}  execution {envelope['execution_id']}"
+    if envelope["status"] == "success":
+        outputs = envelope["outputs"]
+        assert isinstance(outputs, list)
+        rows = [f"  {shapes.text(item, 'path')}  {shapes.count(item, 'size_bytes')} bytes"
+                for item in outputs]
+        return "\n".join([head, *rows, f"  {envelope['index_path']}  (the list of these)"])
+    error = envelope["error"]
+    code, reason = shapes.text(error, "code"), shapes.text(error, "reason")
+    row = find_row(code, reason)
+    todo = f"  do: {row.action}" if row else ""
+    return f"{head}\n  {code} / {reason}: {shapes.text(error, 'message')}\n{todo}"

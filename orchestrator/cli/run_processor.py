@@ -1,0 +1,162 @@
+"""``run_processor``: execute one processor and print one envelope."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+from orchestrator.cli import flags, output
+from orchestrator.cli.flags import Flag, Given
+from orchestrator.execution import request as asked
+from orchestrator.execution.request import Request
+from orchestrator.execution.run import Setting, refusal, run
+from orchestrator.execution.trail import Trail
+from orchestrator.world.store import World
+from processors.protocol.canonical import DOCUMENT_BYTES_MAX, Json
+from processors.protocol.envelope import META_KEYS
+from processors.protocol.errors import ContractError, adapter_error, inputs_error
+from processors.protocol.spawn import Stop
+
+SUMMARY = "run one processor through an adapter and settle what it made"
+
+FLAGS = (
+    Flag("--ref", "NS/NAME@N", "the processor and its version", required=True),
+    Flag("--adapter", "local|modal", "where it runs", required=True),
+    Flag("--mode", "mock|real", "whether it may reach what is real", required=True),
+    Flag("--lane", "pr|dev|staging|main", "the policy that applies", required=True),
+    Flag("--write-prefix", "/artifacts/.../", "where outputs go; {execution_id} is expanded once",
+         required=True),
+    Flag("--inputs-json", "JSON", "the inputs, or --inputs-file, or --inputs"),
+    Flag("--inputs-file", "FILE", "a file with the inputs"),
+    Flag("--inputs", "-", "read the inputs from stdin"),
+    Flag("--attach", "NAME=FILE", "store a file in the world and give it to the processor",
+         repeats=True),
+    Flag("--use", "NAME=/PATH", "give an artifact of the world to the processor", repeats=True),
+    Flag("--world", "DIR", "the world's folder; .world by default"),
+    Flag("--timeout-s", "N", "a lower wall-clock limit than the registry's, in seconds"),
+    Flag("--image-override", "REPO@sha256:HEX", "an image instead of the pinned one (lane dev)"),
+    Flag("--allow-env", "NAME", "opt a declared secret in, by its variable (lane dev)",
+         repeats=True),
+    Flag("--allow-real", "", "confirm mode real (lanes staging and main)"),
+    Flag("--branch", "B", "the branch part of an app's name (lane dev)"),
+    Flag("--user", "U", "the user part of an app's name (lane dev)"),
+    Flag("--registry-root", "DIR", "read registry.yaml files from a folder (lanes pr and dev)"),
+    Flag("--execution-id", "ID", "an id instead of a new one"),
+    Flag("--json", "", "print exactly one JSON envelope on stdout"),
+    Flag("--debug", "", "show the traceback of an unknown error on stderr"),
+    Flag("--help", "", "print this text"),
+)
+INPUTS = ("--inputs-json", "--inputs-file", "--inputs")
+
+
+def main(argv: list[str], root: str) -> int:
+    """Run the command; return its exit status.
+
+    Args:
+        argv: The words after the command's name.
+        root: The repository's root as the build laid it out, with ``processors/`` in it.
+    """
+    output.keep_standard_streams()
+    stop = Stop()
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, stop.request)
+    as_json = "--json" in argv
+    if "--help" in argv:
+        return output.print_help(flags.usage("run_processor", SUMMARY, FLAGS), as_json=as_json)
+    execution_id = asked.new_execution_id()
+    given: Given | ContractError
+    try:
+        given = flags.parse(FLAGS, argv, one_of=INPUTS)
+        execution_id = asked.check_execution_id(given.get("--execution-id") or execution_id)
+    except ContractError as error:
+        given = error
+    trail = Trail(execution_id, 2)
+    trail.emit("execution.start")
+    try:
+        if isinstance(given, ContractError):
+            raise given
+        envelope = _run(given, execution_id, root, stop, trail)
+    except ContractError as error:
+        envelope = refusal(execution_id, error, dict.fromkeys(META_KEYS), trail)
+    except Exception as error:  # the boundary: whatever it is, the answer is one envelope
+        if "--debug" in argv:
+            import traceback
+
+            trail.emit("debug.traceback", {"text": traceback.format_exc()})
+        unknown = adapter_error("orchestrator_error", f"unexpected {type(error).__name__}")
+        envelope = refusal(execution_id, unknown, dict.fromkeys(META_KEYS), trail)
+    exit_code = output.exit_code(envelope)
+    trail.emit("execution.settle", {"status": envelope["status"], "exit_code": exit_code})
+    return output.print_envelope(envelope, as_json=as_json, exit_code=exit_code)
+
+
+def _run(
+    given: Given, execution_id: str, root: str, stop: Stop, trail: Trail
+) -> dict[str, Json]:
+    request = _request(given, execution_id, stop)
+    setting = Setting(
+        world=World(given.get("--world") or ".world"),
+        processors_folder=os.path.join(root, "processors"),
+        environ=os.environ,
+        stop=stop,
+    )
+    return run(request, setting, trail)
+
+
+def _request(given: Given, execution_id: str, stop: Stop) -> Request:
+    timeout = given.get("--timeout-s")
+    return Request(
+        ref=asked.check_ref(given.require("--ref")),
+        adapter=asked.check_adapter(given.require("--adapter")),
+        mode=asked.check_mode(given.require("--mode")),
+        lane=asked.check_lane(given.require("--lane")),
+        write_prefix=asked.check_write_prefix(given.require("--write-prefix"), execution_id),
+        inputs=_inputs(given, stop),
+        execution_id=execution_id,
+        attach=asked.check_named("--attach", given.all("--attach")),
+        use=asked.check_named("--use", given.all("--use")),
+        timeout_s=None if timeout is None else asked.check_timeout(timeout),
+        image_override=given.get("--image-override"),
+        allow_env=given.all("--allow-env"),
+        allow_real=given.has("--allow-real"),
+        registry_root=given.get("--registry-root"),
+    )
+
+
+def _inputs(given: Given, stop: Stop) -> dict[str, Json]:
+    text = given.get("--inputs-json")
+    if text is not None:
+        return asked.check_inputs(os.fsencode(text), "--inputs-json")
+    file = given.get("--inputs-file")
+    if file is None:
+        asked.check_choice("--inputs", given.require("--inputs"), ("-",))
+        return asked.check_inputs(_read(0, stop), "--inputs")
+    try:
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise inputs_error("unreadable_file", f"{ascii(file)}: {error.strerror}") from None
+    try:
+        return asked.check_inputs(_read(fd, stop), "--inputs-file")
+    except OSError as error:
+        raise inputs_error("unreadable_file", f"{ascii(file)}: {error.strerror}") from None
+    finally:
+        os.close(fd)
+
+
+def _read(fd: int, stop: Stop) -> bytes:
+    """Read a stream to its end or just past the limit; a signal ends the wait."""
+    poll = select.poll()
+    poll.register(stop.wakeup_fd, select.POLLIN)
+    poll.register(fd, select.POLLIN)
+    data = bytearray()
+    while len(data) <= DOCUMENT_BYTES_MAX:
+        poll.poll()
+        if stop.signum is not None:
+            reason = "interrupted" if stop.signum == signal.SIGINT else "terminated"
+            raise adapter_error(reason, f"signal {stop.signum} came before the inputs were read")
+        chunk = os.read(fd, 65_536)
+        if not chunk:
+            break
+        data += chunk
+    return bytes(data)

@@ -1,0 +1,1 @@
+"""The ways to start a processor. Only ``orchestrator.execution.run`` reaches them."""

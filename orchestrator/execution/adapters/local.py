@@ -1,0 +1,79 @@
+"""``adapter=local``: the processor's entrypoint as a subprocess, from source, in a scrubbed
+environment. Never a container.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from orchestrator.execution import relay
+from orchestrator.execution.trail import Trail
+from orchestrator.images.processors import Processor
+from orchestrator.world.store import Staging
+from processors.protocol import spawn
+from processors.protocol.envelope import ENVELOPE_BYTES_MAX
+from processors.protocol.errors import adapter_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The child's whole environment, besides the secrets that were opted in.
+_BASE_ENV = {
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PYTHONHASHSEED": "0",
+    "TZ": "UTC",
+}
+
+
+def invoke(
+    processor: Processor,
+    payload: bytes,
+    *,
+    staging: Staging,
+    secrets: Mapping[str, str],
+    timeout_s: int,
+    registry_file: str,
+    trail: Trail,
+    stop: spawn.Stop,
+) -> spawn.Ended:
+    """Run a processor to its end.
+
+    Args:
+        processor: What to start.
+        payload: The bytes for its stdin.
+        staging: Where it works.
+        secrets: Names and values for its environment.
+        timeout_s: Wall-clock limit in seconds.
+        registry_file: The registry it reads.
+        trail: Takes its breadcrumbs.
+        stop: Ends it early.
+
+    Raises:
+        ContractError: ``ERR_ADAPTER_INVOCATION`` / ``spawn_failed``.
+    """
+    places = {"python": sys.executable, "tree": processor.tree}
+    argv = [word.format_map(places) for word in processor.argv]
+    env = {
+        **_BASE_ENV,
+        "HOME": staging.tmp,
+        "TMPDIR": staging.tmp,
+        **secrets,
+    }
+    lines = relay.Relay(trail, list(secrets.values()))
+    try:
+        ended = spawn.run(
+            [*argv, "--root", staging.tree, "--registry", registry_file],
+            env=env,
+            cwd=staging.tmp,
+            stdin=payload,
+            timeout_s=timeout_s,
+            stdout_bytes_max=ENVELOPE_BYTES_MAX,
+            on_stderr_line=lines.line,
+            stop=stop,
+        )
+    except OSError as error:
+        raise adapter_error("spawn_failed", f"{argv[0]}: {error.strerror}") from None
+    lines.close()
+    return ended

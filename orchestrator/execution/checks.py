@@ -1,0 +1,102 @@
+"""What a processor left behind, judged by content and never by trust.
+
+``reply`` reads the envelope, re-hashes every output from its bytes, compares index and receipts,
+and refuses anything else that lies under the write prefix.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from processors.protocol import canonical, digests, envelope, paths, receipt
+from processors.protocol.canonical import Json
+from processors.protocol.envelope import Reply
+from processors.protocol.errors import ContractError, adapter_error
+from processors.protocol.payload import Payload
+
+DOCUMENT_BYTES_MAX = 16_777_216  # index and receipt, both bounded by the envelope's own limit
+
+
+def reply(stdout: bytes, payload: Payload, payload_hash: str, tree: str) -> Reply:
+    """Check one finished run.
+
+    Args:
+        stdout: All that the processor wrote to its stdout.
+        payload: What it was given.
+        payload_hash: The digest of the exact bytes it was given.
+        tree: Its staging tree.
+
+    Raises:
+        ContractError: ``ERR_ADAPTER_INVOCATION`` with the first fault found.
+    """
+    found = envelope.check(stdout, payload)
+    _check_receipts(payload, payload_hash, tree, "error" if found.error else "success")
+    if found.error is None:
+        _check_outputs(found, payload, tree)
+    return found
+
+
+def _check_outputs(found: Reply, payload: Payload, tree: str) -> None:
+    for output in found.outputs:
+        physical = tree + output.path
+        if not _is_plain(physical):
+            raise adapter_error("output_invalid", f"{output.path} is absent or no regular file")
+        if digests.of_file(physical) != (output.cid, output.size_bytes):
+            raise adapter_error("output_invalid", f"{output.path} is not what the envelope says")
+    index = paths.index_path(payload.write_prefix)
+    if _read_json(tree + index, index) != envelope.index_document(found.outputs):
+        raise adapter_error("output_invalid", f"{index} is not what the envelope says")
+    prefix = payload.write_prefix
+    named = {output.path for output in found.outputs} | {index, paths.receipt_path(prefix)}
+    for path in _files(tree, prefix):
+        if path not in named:
+            raise adapter_error("stray_file", f"{path} is no output, index or receipt")
+
+
+def _check_receipts(payload: Payload, payload_hash: str, tree: str, status: str) -> None:
+    first = paths.receipt_path(payload.write_prefix)
+    second = paths.determinism_path(payload.execution_id)
+    both = [_read(tree + path, path) for path in (first, second)]
+    if both[0] != both[1]:
+        raise adapter_error("receipt_invalid", f"{first} and {second} differ")
+    wrong = receipt.problem(_parse(both[0], first), payload, payload_hash, status)
+    if wrong is not None:
+        raise adapter_error("receipt_invalid", wrong)
+
+
+def _files(tree: str, prefix: str) -> list[str]:
+    """The world paths of everything under a prefix that is not a folder."""
+    found = []
+    for folder, names, files in os.walk(tree + prefix):
+        links = [name for name in names if os.path.islink(os.path.join(folder, name))]
+        found += [os.path.join(folder, name)[len(tree) :] for name in (*files, *links)]
+    return sorted(found)
+
+
+def _is_plain(physical: str) -> bool:
+    """A regular file with no second name, reached through no link of the processor's making."""
+    try:
+        status = os.lstat(physical)
+    except OSError:
+        return False
+    plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+    return plain and os.path.realpath(physical) == os.path.normpath(physical)
+
+
+def _read(physical: str, path: str) -> bytes:
+    if not _is_plain(physical):
+        raise adapter_error("receipt_invalid", f"{path} is absent or no regular file")
+    with open(physical, "rb") as file:
+        return file.read(DOCUMENT_BYTES_MAX + 1)
+
+
+def _parse(data: bytes, path: str) -> Json:
+    try:
+        return canonical.parse(data, path, bytes_max=DOCUMENT_BYTES_MAX)
+    except ContractError as error:
+        raise adapter_error("receipt_invalid", error.message) from None
+
+
+def _read_json(physical: str, path: str) -> Json:
+    return _parse(_read(physical, path), path)

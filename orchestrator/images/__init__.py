@@ -1,0 +1,1 @@
+"""Registries and, later, the images they pin."""

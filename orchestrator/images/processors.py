@@ -1,0 +1,106 @@
+"""The processors that were built in: what each one's build left behind.
+
+``<folder>/<ns>/<name>/v<N>/processor.json`` is written by Bazel from the checked ``registry.yaml``;
+beside it lies the tree with the processor's own files and packages. Reading them needs the
+standard library alone, since the checking was done at build time.
+"""
+
+from __future__ import annotations
+
+import os
+
+from processors.protocol import shapes
+from processors.protocol.canonical import Json, parse_object
+from processors.protocol.errors import ContractError, inputs_error
+from processors.protocol.refs import Ref
+
+DESCRIPTION_BYTES_MAX = 524_288
+
+
+class Processor:
+    """One processor: its registry, and how to start it from source.
+
+    Attributes:
+        ref: The processor's ref.
+        registry: The checked registry, with its ``image``.
+        registry_file: The copy that the processor reads, without ``image``.
+        argv: Program and arguments; ``{python}`` and ``{tree}`` are still to be filled in.
+        tree: The folder with the processor's files and packages.
+        source_root: The digest of its own source files.
+        lock: The digest of the locked packages.
+    """
+
+    __slots__ = ("argv", "lock", "ref", "registry", "registry_file", "source_root", "tree")
+
+    def __init__(self, ref: Ref, folder: str, description: dict[str, Json]) -> None:
+        argv = description["argv"]
+        assert isinstance(argv, list)
+        self.ref = ref
+        self.registry = shapes.members(description, "registry")
+        self.tree = os.path.join(folder, "tree")
+        self.argv = [str(word) for word in argv]
+        self.registry_file = os.path.join(self.tree, shapes.text(description, "registry_file"))
+        self.source_root = shapes.text(description, "source_root")
+        self.lock = shapes.text(description, "lock")
+
+    def limit(self, name: str) -> int:
+        """An integer of the registry's ``limits``."""
+        return shapes.count(self.registry["limits"], name)
+
+    @property
+    def secrets(self) -> list[str]:
+        """The names of the secrets that real mode needs."""
+        names = self.registry["secrets"]
+        assert isinstance(names, list)
+        return [str(name) for name in names]
+
+    @property
+    def image_digest(self) -> str | None:
+        """The pinned digest, or None before the first pin."""
+        digest = shapes.members(self.registry, "image")["digest"]
+        return None if digest is None else str(digest)
+
+
+def load(folder: str, ref: Ref) -> Processor:
+    """Read the description of one built-in processor.
+
+    Args:
+        folder: Where Bazel left the processors.
+        ref: The processor asked for.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``unknown_ref``; ``ERR_REGISTRY_MISMATCH`` when what the
+            build left is not the processor asked for.
+    """
+    own = os.path.join(folder, ref.folder)
+    try:
+        with open(os.path.join(own, "processor.json"), "rb") as file:
+            data = file.read(DESCRIPTION_BYTES_MAX + 1)
+    except FileNotFoundError:
+        known = ", ".join(known_refs(folder)) or "none"
+        raise inputs_error("unknown_ref", f"no processor {ref} is built in; known: {known}") from None
+    description = parse_object(data, "processor.json", bytes_max=DESCRIPTION_BYTES_MAX)
+    found = shapes.members(description, "registry").get("ref")
+    if found != str(ref):
+        raise ContractError(
+            "ERR_REGISTRY_MISMATCH", "ref_mismatch", f"{ref} was asked for, {found} is registered"
+        )
+    return Processor(ref, own, description)
+
+
+def known_refs(folder: str) -> list[str]:
+    """The refs of all built-in processors, sorted."""
+    found = []
+    for ns in _folders(folder):
+        for name in _folders(os.path.join(folder, ns)):
+            for version in _folders(os.path.join(folder, ns, name)):
+                if os.path.exists(os.path.join(folder, ns, name, version, "processor.json")):
+                    found.append(f"{ns}/{name}@{version.removeprefix('v')}")
+    return sorted(found)
+
+
+def _folders(path: str) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+    except FileNotFoundError:
+        return []

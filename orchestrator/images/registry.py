@@ -1,0 +1,202 @@
+"""``registry.yaml``: its closed schema and its strict reader.
+
+Used when Bazel builds a processor, and for ``--registry-root``. It imports pydantic and PyYAML, so
+the ordinary path of an execution never imports this module.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from orchestrator.execution.input_schema import KEYWORDS, TYPES
+from processors.protocol import digests, paths
+from processors.protocol.canonical import DEPTH_MAX, Json
+from processors.protocol.errors import ContractError
+from processors.protocol.refs import NAME_GRAMMAR, REF_GRAMMAR, Ref
+
+DOCUMENT_BYTES_MAX = 262_144
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME_GRAMMAR}$")]
+SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+Repository = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/:-]{0,254}$")]
+MicroUsd = Annotated[int, Field(ge=0, le=10**12)]
+Positive = Annotated[int, Field(ge=1, le=2**40)]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Image(_Closed):
+    """Where the image lies, and its pin; ``digest`` is null until the first pin."""
+
+    repository: Repository
+    digest: str | None
+
+    @model_validator(mode="after")
+    def _pin_is_a_digest(self) -> Image:
+        if self.digest is not None and not digests.is_digest(self.digest):
+            raise ValueError("digest must be null or sha256: and 64 lower-case hex digits")
+        return self
+
+
+class Limits(_Closed):
+    """What one execution may use: seconds, MiB, bytes, attempts."""
+
+    time_s: Annotated[int, Field(ge=1, le=86_400)]
+    memory_mb: Positive
+    max_input_bytes: Positive
+    max_output_bytes: Positive
+    attempts_max: Annotated[int, Field(ge=1, le=10)] = 1
+    max_pages: Positive | None = None
+
+
+class Cost(_Closed):
+    """What one execution is expected to cost, in millionths of a US dollar."""
+
+    estimate_micro_usd: MicroUsd
+
+
+class Endpoint(_Closed):
+    """A service the processor may call; inputs choose it by name only."""
+
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@?#]{1,500}$")]
+    secret: SecretName
+
+    @model_validator(mode="after")
+    def _key_travels_encrypted(self) -> Endpoint:
+        host = self.base_url.partition("://")[2].partition("/")[0].partition(":")[0]
+        if self.base_url.startswith("http:") and host not in ("127.0.0.1", "localhost"):
+            raise ValueError("base_url must be https, except on loopback")
+        return self
+
+
+class Price(_Closed):
+    """Micro-USD for a million tokens."""
+
+    input_micro_usd_per_mtok: MicroUsd
+    output_micro_usd_per_mtok: MicroUsd
+
+
+class Registry(_Closed):
+    """The whole of a ``registry.yaml``."""
+
+    schema_: Literal["v1"] = Field(alias="schema")
+    ref: Annotated[str, StringConstraints(pattern=f"^{REF_GRAMMAR}$")]
+    summary: Text
+    runtime: Literal["python3.13", "exec"]
+    entrypoint: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9]+)?$")]
+    image: Image
+    inputs: dict[str, object]
+    requires: list[Text]
+    produces: list[Text]
+    limits: Limits
+    cost: Cost
+    secrets: list[SecretName]
+    endpoints: dict[Name, Endpoint]
+    prices: dict[Text, Price]
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Registry:
+        _check_schema(self.inputs, "inputs", 1)
+        if self.inputs["type"] != "object":
+            raise ValueError("inputs must be of type object")
+        for endpoint in self.endpoints.values():
+            if endpoint.secret not in self.secrets:
+                raise ValueError(f"endpoint secret {endpoint.secret} is not listed under secrets")
+        for template in (*self.requires, *self.produces):
+            _check_template(template)
+        for template in self.produces:
+            if template.count("/outputs/") != 1:
+                raise ValueError(f"{template}: a product has exactly one /outputs/ segment")
+        return self
+
+    def document(self) -> dict[str, Json]:
+        """The registry as JSON, in the keys of the file."""
+        dumped: dict[str, Json] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        dumped["image"] = {"repository": self.image.repository, "digest": self.image.digest}
+        return dumped
+
+
+def load(data: bytes, ref: Ref, what: str) -> Registry:
+    """Parse and check a ``registry.yaml``.
+
+    Args:
+        data: The file's bytes.
+        ref: The ref that the file's folder stands for.
+        what: How messages call the file.
+
+    Raises:
+        ContractError: ``ERR_REGISTRY_MISMATCH``, reason ``invalid_registry`` or ``ref_mismatch``.
+    """
+    try:
+        if len(data) > DOCUMENT_BYTES_MAX:
+            raise ValueError(f"larger than {DOCUMENT_BYTES_MAX} bytes")
+        registry = Registry.model_validate(yaml.load(data, Loader=_Strict))  # noqa: S506
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "document"
+        raise _invalid(what, f"{field}: {first['msg']}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _invalid(what, " ".join(str(error).split())) from None
+    if registry.ref != str(ref):
+        raise ContractError(
+            "ERR_REGISTRY_MISMATCH",
+            "ref_mismatch",
+            f"{what} says ref {registry.ref}, its folder stands for {ref}",
+        )
+    return registry
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML 1.1 without what makes files ambiguous: aliases, merge keys, repeated keys."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.events.AliasEvent):
+            raise ValueError("an alias; spell the value out")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if not all(isinstance(key, str) for key in keys) or "<<" in keys:
+            raise ValueError(f"line {node.start_mark.line + 1}: a key that is no plain string")
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"line {node.start_mark.line + 1}: a key is given twice")
+        return super().construct_mapping(node, deep)
+
+
+def _check_schema(schema: object, where: str, depth: int) -> None:
+    """Refuse an input schema that says more than the validator understands."""
+    if depth > DEPTH_MAX or not isinstance(schema, dict):
+        raise ValueError(f"{where} must be a schema (an object)")
+    if extra := sorted(set(schema) - set(KEYWORDS)):
+        raise ValueError(f"{where}: unknown keyword {', '.join(extra)}")
+    if schema.get("type") not in TYPES:
+        raise ValueError(f"{where}.type must be one of {', '.join(TYPES)}")
+    properties = schema.get("properties", {})
+    if not isinstance(properties, dict):
+        raise ValueError(f"{where}.properties must be an object")
+    if unknown := sorted(set(schema.get("required", [])) - set(properties)):
+        raise ValueError(f"{where}.required names {', '.join(unknown)}, which is no property")
+    for name, part in properties.items():
+        _check_schema(part, f"{where}.properties.{name}", depth + 1)
+    if "items" in schema:
+        _check_schema(schema["items"], f"{where}.items", depth + 1)
+
+
+def _check_template(template: str) -> None:
+    """A world path whose segments may hold ``{name}`` wildcards."""
+    try:
+        plain = paths.canonical_path(template.replace("{", "").replace("}", ""))
+    except ContractError as error:
+        raise ValueError(error.message) from None
+    if plain != template.replace("{", "").replace("}", ""):
+        raise ValueError(f"{template} is not canonical")
+
+
+def _invalid(what: str, message: str) -> ContractError:
+    return ContractError("ERR_REGISTRY_MISMATCH", "invalid_registry", f"{what}: {message}")

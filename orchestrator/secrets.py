@@ -1,0 +1,60 @@
+"""Secrets: presence is all that is ever said of them.
+
+Values are read from the environment once, handed to the child's environment and to the redactor,
+and to nothing else.
+"""
+
+from __future__ import annotations
+
+from processors.protocol.errors import ContractError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+VALUE_BYTES_MIN = 8  # a shorter value would be found everywhere by the redactor
+MASK = "[redacted]"
+
+
+def select(
+    required: Collection[str], allowed: Collection[str], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the values of the required secrets, each opted in by name.
+
+    Args:
+        required: The names the processor's registry declares.
+        allowed: The names the caller opted in (``--allow-env``).
+        environ: The caller's environment.
+
+    Raises:
+        ContractError: ``ERR_MISSING_SECRET``, naming the secrets; ``ERR_INPUTS`` for an opt-in
+            that the registry does not declare.
+    """
+    if extra := sorted(set(allowed) - set(required)):
+        raise ContractError(
+            "ERR_INPUTS",
+            "bad_value",
+            f"--allow-env {', '.join(extra)}: not a secret the processor's registry declares",
+        )
+    found = {name: environ[name] for name in required if name in allowed and environ.get(name)}
+    if missing := sorted(set(required) - found.keys()):
+        raise ContractError(
+            "ERR_MISSING_SECRET",
+            "absent",
+            f"mode real needs {', '.join(missing)}: set it and opt in with --allow-env NAME",
+        )
+    short = sorted(name for name in found if len(found[name].encode()) < VALUE_BYTES_MIN)
+    if short:
+        raise ContractError(
+            "ERR_MISSING_SECRET",
+            "too_short",
+            f"{', '.join(short)} has fewer than {VALUE_BYTES_MIN} bytes and can't be redacted",
+        )
+    return found
+
+
+def redact(text: str, values: Collection[str]) -> str:
+    """Mask every registered value in a text."""
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    return text

@@ -1,0 +1,1 @@
+"""Everything that is known: artifacts at canonical paths."""

@@ -1,0 +1,193 @@
+"""A world on disk: artifacts at canonical paths, below one folder.
+
+``<world>/artifacts/...`` holds what is visible, each file at its world path. A processor never
+sees it: it gets a staging tree of its own (``<world>/.staging/<attempt>/tree``), laid out alike,
+and ``publish`` moves what was checked into sight.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+
+from processors.protocol import digests, paths
+from processors.protocol.errors import inputs_error
+from processors.protocol.payload import Artifact
+
+READ_ONLY = 0o444
+
+
+class Staging:
+    """The private folder of one attempt: ``tree`` for the processor's files, ``tmp`` for scratch."""
+
+    __slots__ = ("folder", "tmp", "tree")
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.tree = os.path.join(folder, "tree")
+        self.tmp = os.path.join(folder, "tmp")
+
+
+class World:
+    """One world's folder. Creates nothing until something is stored."""
+
+    def __init__(self, root: str) -> None:
+        self._root = os.path.abspath(root)
+
+    def attach(self, source: str) -> Artifact:
+        """Copy a file into the world under its own content; return where it lies.
+
+        Raises:
+            ContractError: ``ERR_INPUTS``: unreadable file, or a world that cannot be written.
+        """
+        fd = _open_regular(source)
+        scratch = self._scratch("attach")
+        try:
+            cid, size = _copy(fd, scratch)
+            path = paths.ATTACHED + cid.removeprefix("sha256:")
+            _place(scratch, self._physical(path))
+        except OSError as error:
+            raise self._unwritable(error) from None
+        finally:
+            os.close(fd)
+            _remove(scratch)
+        return Artifact(path, cid, size)
+
+    def find(self, path: str) -> Artifact:
+        """Return the artifact at a canonical world path.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``unknown_artifact``.
+        """
+        try:
+            cid, size = digests.of_file(self._physical(path))
+        except OSError:
+            raise inputs_error("unknown_artifact", f"the world has no artifact {path}") from None
+        return Artifact(path, cid, size)
+
+    def check_free(self, execution_id: str, write_prefix: str) -> None:
+        """Refuse an execution that would mix its artifacts with another one's.
+
+        Raises:
+            ContractError: ``ERR_INPUTS``: ``execution_exists`` or ``prefix_occupied``.
+        """
+        if os.path.lexists(self._physical(paths.determinism_path(execution_id))):
+            raise inputs_error("execution_exists", f"the world has an execution {execution_id}")
+        outer = write_prefix[:-1]
+        while (outer := outer.rpartition("/")[0]) != "/artifacts":
+            if os.path.lexists(self._physical(paths.receipt_path(outer + "/"))):
+                raise inputs_error("prefix_occupied", f"{outer}/ holds another execution's outputs")
+        own = self._physical(write_prefix)
+        settled = os.path.lexists(self._physical(paths.receipt_path(write_prefix)))
+        if os.path.isdir(own) and os.listdir(own) and not settled:
+            raise inputs_error("prefix_occupied", f"{write_prefix} holds other artifacts")
+
+    def stage(self, attempt: str, artifacts: dict[str, Artifact], write_prefix: str) -> Staging:
+        """Make the private tree of one attempt, with the attached artifacts read-only in it.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
+        """
+        staging = Staging(os.path.join(self._root, ".staging", attempt))
+        try:
+            os.makedirs(staging.tmp)
+            os.makedirs(staging.tree + write_prefix)
+            for artifact in artifacts.values():
+                target = staging.tree + artifact.path
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                if os.path.exists(target):
+                    continue  # two names may share one artifact
+                fd = os.open(self._physical(artifact.path), os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    _copy(fd, target)
+                finally:
+                    os.close(fd)
+                os.chmod(target, READ_ONLY)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return staging
+
+    def publish(self, staging: Staging, world_paths: list[str], write_prefix: str) -> None:
+        """Move checked files from a staging tree into sight.
+
+        Everything visible under the write prefix is replaced by what is named.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
+        """
+        try:
+            old = os.path.join(staging.folder, "old")
+            if os.path.isdir(self._physical(write_prefix)):
+                os.rename(self._physical(write_prefix), old)
+            for path in world_paths:
+                _place(staging.tree + path, self._physical(path))
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def discard(self, staging: Staging) -> None:
+        """Remove a staging folder and all that is left in it."""
+        for folder, names, files in os.walk(staging.folder, topdown=False):
+            for name in files:
+                os.unlink(os.path.join(folder, name))
+            for name in names:
+                inner = os.path.join(folder, name)
+                os.unlink(inner) if os.path.islink(inner) else os.rmdir(inner)
+        if os.path.isdir(staging.folder):
+            os.rmdir(staging.folder)
+
+    def _physical(self, world_path: str) -> str:
+        return self._root + world_path
+
+    def _scratch(self, name: str) -> str:
+        folder = os.path.join(self._root, ".staging")
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return os.path.join(folder, f"{name}-{os.getpid()}")
+
+    def _unwritable(self, error: OSError) -> Exception:
+        return inputs_error("world_unwritable", f"world {self._root}: {error.strerror}")
+
+
+def _open_regular(source: str) -> int:
+    """Open a file for reading; a device or a pipe has no content to name and could block."""
+    try:
+        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise inputs_error("unreadable_file", f"{ascii(source)}: {why}") from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise inputs_error("unreadable_file", f"{ascii(source)} is not a regular file")
+    return fd
+
+
+def _copy(source_fd: int, target: str) -> tuple[str, int]:
+    """Copy and hash in one pass; memory stays flat."""
+    state = hashlib.sha256()
+    size = 0
+    with open(target, "wb", buffering=0) as writer:
+        while chunk := os.read(source_fd, digests.CHUNK_BYTES):
+            state.update(chunk)
+            size += len(chunk)
+            view = memoryview(chunk)
+            while view:
+                view = view[writer.write(view) :]
+    return "sha256:" + state.hexdigest(), size
+
+
+def _place(source: str, target: str) -> None:
+    """Move a file to its place, durably: its bytes before its name."""
+    with open(source, "rb") as file:
+        os.fsync(file.fileno())
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.replace(source, target)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # it was moved to its place

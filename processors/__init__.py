@@ -1,0 +1,1 @@
+"""What is run: thin, framework-free programs, and the contract they share."""

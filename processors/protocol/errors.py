@@ -1,0 +1,228 @@
+"""Every way an execution can fail: ten codes, a closed list of reasons, one table.
+
+Code, documentation (docs/reference/errors.md) and tests all read ``ERRORS``. A row is owned by the
+module that raises it; nothing outside the table can be answered. The rows say who must act: the
+caller (``ERR_INPUTS``, ``ERR_CI_SAFETY``), the operator (images, Modal, secrets) or the author of
+the processor (``ERR_ADAPTER_INVOCATION``).
+"""
+
+from __future__ import annotations
+
+CODES = (
+    "ERR_IMAGE_UNPINNED",
+    "ERR_IMAGE_UNAVAILABLE",
+    "ERR_REGISTRY_MISMATCH",
+    "ERR_MODAL_LOOKUP",
+    "ERR_MODAL_INVOCATION",
+    "ERR_MODAL_TIMEOUT",
+    "ERR_ADAPTER_INVOCATION",
+    "ERR_INPUTS",
+    "ERR_MISSING_SECRET",
+    "ERR_CI_SAFETY",
+)
+
+# What a processor may answer by itself; anything else from it is an invalid envelope.
+PROCESSOR_CODES = ("ERR_INPUTS", "ERR_MISSING_SECRET", "ERR_ADAPTER_INVOCATION")
+
+EXIT_OK = 0
+EXIT_ERROR = 1
+EXIT_INPUTS = 2
+EXIT_TIME_LIMIT = 124  # as timeout(1)
+EXIT_INTERRUPTED = 130  # 128 + SIGINT
+EXIT_TERMINATED = 143  # 128 + SIGTERM
+
+MESSAGE_CHARS_MAX = 2_000  # A longer explanation belongs in the documentation.
+
+
+class Row:
+    """One (code, reason): when it is answered, whether a retry can help, what to do."""
+
+    __slots__ = ("action", "code", "exit_code", "reason", "retry", "trigger")
+
+    def __init__(
+        self, code: str, reason: str, retry: str, exit_code: int, trigger: str, action: str
+    ) -> None:
+        self.code = code
+        self.reason = reason
+        self.retry = retry  # "never", "once" or "bounded"
+        self.exit_code = exit_code
+        self.trigger = trigger
+        self.action = action
+
+
+def _inputs(reason: str, trigger: str, action: str) -> Row:
+    return Row("ERR_INPUTS", reason, "never", EXIT_INPUTS, trigger, action)
+
+
+def _safety(reason: str, trigger: str, action: str) -> Row:
+    return Row("ERR_CI_SAFETY", reason, "never", EXIT_ERROR, trigger, action)
+
+
+def _adapter(
+    reason: str, trigger: str, action: str, *, retry: str = "never", exit_code: int = EXIT_ERROR
+) -> Row:
+    return Row("ERR_ADAPTER_INVOCATION", reason, retry, exit_code, trigger, action)
+
+
+ERRORS: tuple[Row, ...] = (
+    # The command line.
+    _inputs("missing_flag", "a required flag is absent", "give every flag the message names"),
+    _inputs("unknown_flag", "a word that is no flag of the command", "see --help"),
+    _inputs("repeated_flag", "a flag that may be given once is given twice", "give it once"),
+    _inputs("missing_value", "a flag without its value", "give the value after the flag"),
+    _inputs("bad_value", "a flag's value is outside its grammar", "use a value the message lists"),
+    _inputs("conflicting_flags", "two flags that exclude each other", "give only one of them"),
+    _inputs("unknown_ref", "no embedded registry has this ref", "use a ref the message lists"),
+    _inputs("unreadable_file", "a named file is absent or not readable", "check path and rights"),
+    _inputs("unknown_artifact", "--use names a world path that does not exist", "check the path"),
+    _inputs("execution_exists", "the world has an execution of this id", "choose another id"),
+    _inputs("prefix_occupied", "the write prefix overlaps other artifacts", "choose another prefix"),
+    _inputs("world_unwritable", "the world folder cannot be written", "check path, rights and space"),
+    # The payload.
+    _inputs("bad_json", "the text is not JSON (RFC 8259)", "correct it at the position named"),
+    _inputs("bad_encoding", "the bytes are not UTF-8, or start with a byte order mark", "use UTF-8"),
+    _inputs("bad_unicode", "a string holds a lone surrogate", "use whole characters"),
+    _inputs("duplicate_key", "an object names a key twice", "keep one of them"),
+    _inputs("number_out_of_range", "a number is NaN, infinite or beyond 2^53 - 1", "use a string"),
+    _inputs("too_deep", "the value is nested too deeply", "flatten it"),
+    _inputs("too_large", "the document is larger than its limit", "attach large data as a file"),
+    _inputs("not_an_object", "the document is not a JSON object", "wrap it in an object"),
+    _inputs("schema_violation", "the inputs break the processor's input schema", "correct the field"),
+    _inputs("unknown_name", "the inputs refer to an artifact that was not given", "attach it"),
+    # World paths.
+    _inputs("path_not_absolute", "a world path does not start with /", "start it with /"),
+    _inputs("path_empty_segment", "a world path has an empty segment", "remove the double slash"),
+    _inputs("path_dot_segment", "a world path has a . or .. segment", "spell the path out"),
+    _inputs("path_bad_percent", "a percent sign starts no escape, or stays one", "avoid it"),
+    _inputs("path_encoded_slash", "a world path hides a slash in an escape", "write the slash"),
+    _inputs("path_bad_character", "a world path holds a control character", "remove it"),
+    _inputs("path_unknown_facet", "the first segment is no known facet", "start with /artifacts/"),
+    _inputs("path_too_long", "a world path or a segment is too long", "shorten it"),
+    _inputs("path_bad_prefix", "a write prefix is no folder under /artifacts/", "see the message"),
+    # Documents and other data that a processor judges.
+    _inputs("empty_input", "an attached artifact has no bytes", "attach the right file"),
+    _inputs("input_too_large", "an artifact is larger than max_input_bytes", "split or shrink it"),
+    _inputs("unsupported_format", "the artifact's format is not one of those read", "convert it"),
+    _inputs("format_mismatch", "the artifact is not what its name says", "correct name or file"),
+    _inputs("corrupt_document", "the document cannot be parsed", "repair or export it again"),
+    _inputs("encrypted_document", "the document needs a password", "remove the password first"),
+    _inputs("unknown_endpoint", "the inputs name an endpoint the registry lacks", "use a listed one"),
+    _inputs("unknown_price", "the registry has no price for the model", "use a listed model"),
+    # Policy.
+    _safety("lane_adapter", "the lane does not allow this adapter", "use an adapter of the lane"),
+    _safety("lane_mode", "the lane does not allow this mode", "use a mode of the lane"),
+    _safety("lane_real_unconfirmed", "real mode in this lane needs --allow-real", "confirm it"),
+    _safety("lane_allow_real", "--allow-real has no meaning in this lane", "leave it out"),
+    _safety("lane_override", "the lane forbids --image-override", "pin the image instead"),
+    _safety("lane_secrets", "the lane forbids --allow-env", "leave it out"),
+    _safety("lane_registry_root", "the lane forbids --registry-root", "use the embedded registries"),
+    _safety("override_without_image", "--image-override with an adapter that runs no image",
+            "use --adapter modal, or leave the override out"),
+    # Images, registries, secrets.
+    Row("ERR_IMAGE_UNPINNED", "no_pin", "never", EXIT_ERROR,
+        "the adapter needs an image and the registry pins none", "pin the processor's image"),
+    Row("ERR_IMAGE_UNAVAILABLE", "not_in_store", "never", EXIT_ERROR,
+        "the pinned digest is in no registry that can be reached", "push the image again"),
+    Row("ERR_REGISTRY_MISMATCH", "invalid_registry", "never", EXIT_ERROR,
+        "a registry.yaml cannot be read or breaks its schema", "correct the field named"),
+    Row("ERR_REGISTRY_MISMATCH", "ref_mismatch", "never", EXIT_ERROR,
+        "registry.yaml, its folder and the requested ref differ", "make the three agree"),
+    Row("ERR_MISSING_SECRET", "absent", "never", EXIT_ERROR,
+        "real mode and a declared secret is not given", "set it and name it with --allow-env"),
+    Row("ERR_MISSING_SECRET", "too_short", "never", EXIT_ERROR,
+        "a secret shorter than 8 bytes cannot be redacted safely", "use a real secret"),
+    Row("ERR_MISSING_SECRET", "malformed", "never", EXIT_ERROR,
+        "a secret holds characters that cannot be sent", "set it again, without blanks and newlines"),
+    # Modal.
+    Row("ERR_MODAL_LOOKUP", "not_deployed", "bounded", EXIT_ERROR,
+        "no deployment of the processor is known", "deploy it first"),
+    Row("ERR_MODAL_INVOCATION", "remote_error", "bounded", EXIT_ERROR,
+        "the remote call raised or the transport broke", "see the message; retry"),
+    Row("ERR_MODAL_TIMEOUT", "remote_time_limit", "once", EXIT_TIME_LIMIT,
+        "the remote call ran out of time", "raise the limit or shrink the work"),
+    # The processor and its process.
+    _adapter("unsupported_platform", "the kernel lacks what the local adapter needs",
+             "use Linux on x86-64, for example in a virtual machine"),
+    _adapter("spawn_failed", "the processor could not be started", "see the message"),
+    _adapter("exit_status", "the processor ended with a status other than 0 and no envelope",
+             "see the tail of its stderr"),
+    _adapter("killed", "a signal ended the processor", "see the message; often out of memory"),
+    _adapter("time_limit", "the processor ran longer than its limit", "shrink the work",
+             exit_code=EXIT_TIME_LIMIT),
+    _adapter("interrupted", "SIGINT reached the orchestrator", "run it again",
+             exit_code=EXIT_INTERRUPTED),
+    _adapter("terminated", "SIGTERM or SIGHUP reached the orchestrator", "run it again",
+             exit_code=EXIT_TERMINATED),
+    _adapter("envelope_invalid", "the processor's stdout is not one valid envelope",
+             "correct the processor"),
+    _adapter("output_invalid", "what was written is not what the envelope says",
+             "correct the processor"),
+    _adapter("receipt_invalid", "a receipt is absent, differs from its copy or from the run",
+             "correct the processor"),
+    _adapter("stray_file", "the processor wrote outside outputs/", "correct the processor"),
+    _adapter("processor_error", "the processor raised an exception of its own",
+             "see the tail of its stderr"),
+    _adapter("orchestrator_error", "the orchestrator met an error it does not know",
+             "run again with --debug and report it"),
+    _adapter("provider_auth", "the provider refused the credentials", "check the secret"),
+    _adapter("provider_quota", "the provider's account has no quota left",
+             "add credit or use another account"),
+    _adapter("provider_rate_limited", "the provider refused by rate, after every retry",
+             "wait, then run again", retry="bounded"),
+    _adapter("provider_timeout", "the provider did not answer in time, after every retry",
+             "run again", retry="bounded"),
+    _adapter("provider_unavailable", "the provider was unreachable or failed, after every retry",
+             "run again", retry="bounded"),
+    _adapter("provider_refused", "the provider refused the request itself", "correct the inputs"),
+    _adapter("provider_bad_reply", "the provider's reply is not of the protocol",
+             "check the endpoint", retry="bounded"),
+)
+
+_INDEX = {(row.code, row.reason): row for row in ERRORS}
+
+
+class ContractError(Exception):
+    """An error of the table: the only kind that crosses a module boundary.
+
+    Args:
+        code: One of ``CODES``.
+        reason: A reason that ``ERRORS`` lists for the code.
+        message: What was seen, what was expected and what to do; never a payload or a secret.
+
+    Raises:
+        KeyError: The pair is not in the table (a mistake in our code, not in any input).
+    """
+
+    def __init__(self, code: str, reason: str, message: str) -> None:
+        self.row = _INDEX[code, reason]
+        self.message = message[:MESSAGE_CHARS_MAX]
+        super().__init__(f"{code}/{reason}: {self.message}")
+
+    @property
+    def code(self) -> str:
+        """The stable fragment, for example ``ERR_INPUTS``."""
+        return self.row.code
+
+    @property
+    def reason(self) -> str:
+        """The finer cause, for example ``missing_flag``."""
+        return self.row.reason
+
+    def as_json(self) -> dict[str, str]:
+        """The ``error`` member of an envelope."""
+        return {"code": self.code, "reason": self.reason, "message": self.message}
+
+
+def inputs_error(reason: str, message: str) -> ContractError:
+    """Return the ``ERR_INPUTS`` of a reason; the caller raises it."""
+    return ContractError("ERR_INPUTS", reason, message)
+
+
+def adapter_error(reason: str, message: str) -> ContractError:
+    """Return the ``ERR_ADAPTER_INVOCATION`` of a reason; the caller raises it."""
+    return ContractError("ERR_ADAPTER_INVOCATION", reason, message)
+
+
+def find_row(code: str, reason: str) -> Row | None:
+    """The row of a (code, reason) that came from outside, or None if the table lacks it."""
+    return _INDEX.get((code, reason))

@@ -1,0 +1,103 @@
+"""The receipt: what a processor attests about its own run.
+
+Written twice, byte for byte the same, by the processor and never by an adapter: beside the outputs
+and in the execution's own folder. ``volatile`` holds everything that may differ between two runs
+of the same payload in mock mode; the rest is the deterministic core.
+"""
+
+from __future__ import annotations
+
+from processors.protocol import shapes
+from processors.protocol.canonical import Json, canonical
+from processors.protocol.errors import ContractError
+from processors.protocol.envelope import Output
+from processors.protocol.payload import Payload
+
+SCHEMA = "v1"
+WRITERS = ("processor", "supervisor")  # a supervisor's receipt is a stub and never claims success
+
+KEYS = (
+    "schema",
+    "writer",
+    "processor_ref",
+    "mode",
+    "status",
+    "inputs_hash",
+    "outputs",
+    "error",
+    "cost_micro_usd",
+    "volatile",
+)
+VOLATILE_KEYS = ("execution_id", "payload_hash", "started_at", "duration_ms")
+
+
+def encode(
+    *,
+    writer: str,
+    payload: Payload,
+    payload_hash: str,
+    outputs: list[Output],
+    error: ContractError | None,
+    cost_micro_usd: int,
+    started_at: str,
+    duration_ms: int,
+) -> bytes:
+    """Return the receipt's bytes (canonical JSON and a newline).
+
+    Args:
+        writer: One of ``WRITERS``.
+        payload: The payload as the processor read it.
+        payload_hash: The digest of the exact bytes read from stdin.
+        outputs: The outputs, sorted by path; empty on error.
+        error: None on success.
+        cost_micro_usd: What the run cost, in millionths of a US dollar.
+        started_at: RFC 3339, UTC.
+        duration_ms: Wall time, by a monotonic clock.
+    """
+    volatile: dict[str, Json] = {
+        "execution_id": payload.execution_id,
+        "payload_hash": payload_hash,
+        "started_at": started_at,
+        "duration_ms": duration_ms,
+    }
+    own: Json = None if error is None else {"code": error.code, "reason": error.reason}
+    document: dict[str, Json] = {
+        "schema": SCHEMA,
+        "writer": writer,
+        "processor_ref": payload.ref,
+        "mode": payload.mode,
+        "status": "success" if error is None else "error",
+        "inputs_hash": payload.inputs_hash(),
+        "outputs": [output.as_json() for output in outputs],
+        "error": own,
+        "cost_micro_usd": cost_micro_usd,
+        "volatile": volatile,
+    }
+    return canonical(document) + b"\n"
+
+
+def problem(document: Json, payload: Payload, payload_hash: str, status: str) -> str | None:
+    """Say what is wrong with a receipt for a given run, or None."""
+    shape: shapes.Shape = dict.fromkeys(KEYS, lambda _: True)
+    found = shapes.problem(document, shape, "receipt")
+    if found is not None:
+        return found
+    assert isinstance(document, dict)
+    shape = dict.fromkeys(VOLATILE_KEYS, lambda _: True)
+    found = shapes.problem(document["volatile"], shape, "receipt.volatile")
+    if found is not None:
+        return found
+    volatile = shapes.members(document, "volatile")
+    expected: tuple[tuple[str, Json, Json], ...] = (
+        ("schema", document["schema"], SCHEMA),
+        ("processor_ref", document["processor_ref"], payload.ref),
+        ("mode", document["mode"], payload.mode),
+        ("status", document["status"], status),
+        ("inputs_hash", document["inputs_hash"], payload.inputs_hash()),
+        ("volatile.execution_id", volatile["execution_id"], payload.execution_id),
+        ("volatile.payload_hash", volatile["payload_hash"], payload_hash),
+    )
+    for name, seen, wanted in expected:
+        if seen != wanted:
+            return f"receipt.{name} is not the one of this run"
+    return None

@@ -1,0 +1,281 @@
+"""Everything around a processor's own function, ``run(job)`` in its ``main.py``.
+
+``main`` reads the payload from stdin, gives the function a ``Job``, writes outputs, index and both
+receipts into the staging tree, and prints the one envelope. Whatever the function or a library
+prints goes to stderr, even from native code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from processors.protocol import digests, envelope, events, paths, receipt
+from processors.protocol.canonical import Json, canonical, parse_object
+from processors.protocol.envelope import Output
+from processors.protocol.errors import ContractError, adapter_error, inputs_error
+from processors.protocol.payload import PAYLOAD_BYTES_MAX, Artifact, Payload, decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+EXIT_NO_PAYLOAD = 64  # the payload cannot be read, so no envelope can be written (EX_USAGE)
+REGISTRY_BYTES_MAX = 262_144
+
+
+class Job:
+    """One execution, as the processor's function sees it.
+
+    Attributes:
+        mode: ``mock`` or ``real``.
+        inputs: The inputs, checked against the processor's input schema.
+        registry: The processor's own registry, without its image pin.
+    """
+
+    def __init__(self, payload: Payload, registry: dict[str, Json], root: str) -> None:
+        self.mode = payload.mode
+        self.inputs = payload.inputs
+        self.registry = registry
+        self.cost_micro_usd = 0
+        self._payload = payload
+        self._root = root
+        self._outputs: dict[str, Output] = {}
+
+    @property
+    def outputs(self) -> list[Output]:
+        """What has been written so far, sorted by path."""
+        return [self._outputs[path] for path in sorted(self._outputs)]
+
+    def artifact(self, name: str) -> str:
+        """The physical path of an attached artifact, to be read only.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` when nothing of this name is attached, when it is empty,
+                or when it is larger than the registry's ``max_input_bytes``.
+        """
+        item = self._attached(name)
+        limit = self.limit("max_input_bytes")
+        if item.size_bytes > limit:
+            raise inputs_error(
+                "input_too_large", f"{name} has {item.size_bytes} bytes; at most {limit}"
+            )
+        if item.size_bytes == 0:
+            raise inputs_error("empty_input", f"{name} has no bytes")
+        return self._physical(item.path)
+
+    def artifact_name(self, name: str) -> str:
+        """The last segment of an attached artifact's world path.
+
+        Raises:
+            ContractError: As ``artifact``, when nothing of this name is attached.
+        """
+        return self._attached(name).path.rpartition("/")[2]
+
+    def limit(self, name: str) -> int:
+        """An integer of the registry's ``limits``."""
+        limits = self.registry["limits"]
+        assert isinstance(limits, dict)
+        value = limits[name]
+        assert isinstance(value, int)
+        return value
+
+    def write(self, name: str, data: bytes, *, mime: str) -> None:
+        """Write one output; ``name`` is its path below ``outputs/``."""
+        path = paths.canonical_path(f"{self._payload.write_prefix}outputs/{name}")
+        if path in self._outputs:
+            raise ValueError(f"output {name} is written twice")
+        physical = self._physical(path)
+        os.makedirs(os.path.dirname(physical), exist_ok=True)
+        _write_file(physical, data)
+        self._outputs[path] = Output(path, digests.of_bytes(data), len(data), mime)
+
+    def write_json(self, name: str, value: Json) -> None:
+        """Write one output of canonical JSON and a newline."""
+        self.write(name, canonical(value) + b"\n", mime="application/json")
+
+    def provider_call(self, provider: str, operation: str, attempt: int = 1) -> ProviderCall:
+        """A context that says on stderr that a provider is called, and how it answered.
+
+        Mock mode uses it as real mode does, so both leave the same trace.
+        """
+        return ProviderCall(provider, operation, attempt)
+
+    def _attached(self, name: str) -> Artifact:
+        item = self._payload.artifacts.get(name)
+        if item is None:
+            given = ", ".join(sorted(self._payload.artifacts)) or "none"
+            raise inputs_error("unknown_name", f"no artifact is named {name!r}; given: {given}")
+        return item
+
+    def _physical(self, world_path: str) -> str:
+        return self._root + world_path
+
+
+class ProviderCall:
+    """``provider.call`` on entry, ``provider.response`` with outcome and time on exit."""
+
+    def __init__(self, provider: str, operation: str, attempt: int) -> None:
+        self._keys: dict[str, Json] = {
+            "provider": provider,
+            "operation": operation,
+            "attempt": attempt,
+        }
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+        _say({"event": "provider.call", **self._keys})
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        elapsed_ms = int((time.monotonic() - self._began) * 1000)
+        outcome = "ok" if error is None else _outcome(error)
+        _say(
+            {
+                "event": "provider.response",
+                **self._keys,
+                "outcome": outcome,
+                "elapsed_ms": elapsed_ms,
+            }
+        )
+
+
+def main(function: Callable[[Job], None]) -> None:
+    """Run a processor's function on the payload at stdin, and end the process.
+
+    The process ends at once when the envelope is written, whatever threads a library has left.
+
+    Args:
+        function: Does the work; raises ``ContractError`` for what the caller did wrong.
+    """
+    status = _run(function, sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _run(function: Callable[[Job], None], argv: list[str]) -> int:
+    """Do all that ``main`` does but the ending; return the exit status."""
+    envelope_fd = os.dup(1)  # ours alone; fd 1 now leads to stderr, for native code too
+    os.dup2(2, 1)
+    root, registry_file = _arguments(argv)
+    raw = _read_all(0)
+    try:
+        payload = decode(raw)
+        registry = parse_object(
+            _read_file(registry_file), "the registry", bytes_max=REGISTRY_BYTES_MAX
+        )
+    except (ContractError, OSError) as error:
+        print(f"no usable payload or registry: {error}", file=sys.stderr)
+        return EXIT_NO_PAYLOAD
+    job = Job(payload, registry, root)
+    started_at, began = _now(), time.monotonic()
+    error_found = _call(function, job)
+    outputs = [] if error_found else job.outputs
+    if error_found is None:
+        index = canonical(envelope.index_document(outputs)) + b"\n"
+        _write_file(root + paths.index_path(payload.write_prefix), index)
+    attested = receipt.encode(
+        writer="processor",
+        payload=payload,
+        payload_hash=digests.of_bytes(raw),
+        outputs=outputs,
+        error=error_found,
+        cost_micro_usd=job.cost_micro_usd,
+        started_at=started_at,
+        duration_ms=int((time.monotonic() - began) * 1000),
+    )
+    for world_path in (
+        paths.receipt_path(payload.write_prefix),
+        paths.determinism_path(payload.execution_id),
+    ):
+        os.makedirs(os.path.dirname(root + world_path), exist_ok=True)
+        _write_file(root + world_path, attested)
+    _write_all(envelope_fd, _envelope(payload, job, error_found))
+    return 0 if error_found is None else error_found.row.exit_code
+
+
+def _call(function: Callable[[Job], None], job: Job) -> ContractError | None:
+    try:
+        function(job)
+    except ContractError as error:
+        return error
+    except Exception as error:  # the boundary: a processor's bug becomes one row of the table
+        sys.excepthook(type(error), error, error.__traceback__)
+        return adapter_error("processor_error", f"the processor raised {type(error).__name__}")
+    return None
+
+
+def _envelope(payload: Payload, job: Job, error: ContractError | None) -> bytes:
+    meta: dict[str, Json] = {
+        "processor_ref": payload.ref,
+        "mode": payload.mode,
+        "inputs_hash": payload.inputs_hash(),
+        "cost_micro_usd": job.cost_micro_usd,
+    }
+    document: dict[str, Json] = {"execution_id": payload.execution_id, "meta": meta}
+    if error is None:
+        document["status"] = "success"
+        document["outputs"] = [output.as_json() for output in job.outputs]
+        document["index_path"] = paths.index_path(payload.write_prefix)
+    else:
+        document["status"] = "error"
+        document["error"] = dict(error.as_json())
+    return canonical(document) + b"\n"
+
+
+def _arguments(argv: list[str]) -> tuple[str, str]:
+    if len(argv) != 4 or argv[0] != "--root" or argv[2] != "--registry":
+        raise SystemExit("usage: main.py --root FOLDER --registry FILE < payload")
+    return argv[1], argv[3]
+
+
+def _outcome(error: BaseException) -> str:
+    return error.reason if isinstance(error, ContractError) else type(error).__name__
+
+
+def _say(event: dict[str, Json]) -> None:
+    short = {
+        key: value[: events.FIELD_CHARS_MAX] if isinstance(value, str) else value
+        for key, value in event.items()
+    }
+    line = canonical(short) + b"\n"
+    try:
+        _write_all(2, line)
+    except OSError:
+        pass  # nobody listens; a lost breadcrumb must not fail the work
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _read_all(fd: int) -> bytes:
+    chunks = []
+    size = 0
+    while (chunk := os.read(fd, 65_536)) and size <= PAYLOAD_BYTES_MAX:
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)
+
+
+def _read_file(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(REGISTRY_BYTES_MAX + 1)
+
+
+def _write_file(path: str, data: bytes) -> None:
+    with open(path, "xb", buffering=0) as file:
+        _write_all(file.fileno(), data)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

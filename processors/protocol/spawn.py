@@ -1,0 +1,311 @@
+"""Start one child, feed it, drain it, and end it in time.
+
+The only place that starts a process: the local adapter uses it, and so does the Modal app. The
+child gets a session of its own, no terminal, its stdin fed and then closed. Both output streams
+are drained together, so neither can block the other; memory is bounded whatever the child prints.
+The wall clock is monotonic and ends the whole process group.
+
+Status rule: ``returncode`` is the exit status, or ``-N`` when signal N ended the child, or 124
+when the time limit did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import signal
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+TAIL_BYTES_MAX = 8_192
+LINE_BYTES_MAX = 65_536  # a longer line is handed on in pieces
+GRACE_S = 0.5  # between SIGTERM and SIGKILL at the end of time
+RETURNCODE_TIME_LIMIT = 124  # as timeout(1)
+_READ_BYTES = 65_536
+
+
+class Stop:
+    """A request, from a signal handler, to end the running child.
+
+    ``wakeup_fd`` is readable as soon as ``signum`` is set, so that a poll notices at once.
+    """
+
+    __slots__ = ("_write_fd", "signum", "wakeup_fd")
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self.wakeup_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def request(self, signum: int, _frame: object = None) -> None:
+        """Signal handler: the first signal counts, later ones change nothing."""
+        if self.signum is None:
+            self.signum = signum
+            os.write(self._write_fd, b"!")
+
+
+class Ended:
+    """How a child ended, and what it printed."""
+
+    __slots__ = ("elapsed_ms", "returncode", "stderr", "stdout", "stopped", "timed_out")
+
+    def __init__(
+        self,
+        *,
+        returncode: int,
+        stdout: Tail,
+        stderr: Tail,
+        elapsed_ms: int,
+        timed_out: bool,
+        stopped: int | None,
+    ) -> None:
+        self.returncode = returncode
+        self.stdout = stdout
+        self.stderr = stderr
+        self.elapsed_ms = elapsed_ms
+        self.timed_out = timed_out
+        self.stopped = stopped  # the signal number of the request that ended the child
+
+
+class Tail:
+    """The last bytes of a stream, with the digest and the length of all of it."""
+
+    __slots__ = ("_keep_bytes", "_state", "data", "size_bytes")
+
+    def __init__(self, keep_bytes: int) -> None:
+        self._keep_bytes = keep_bytes
+        self._state = hashlib.sha256()
+        self.data = b""
+        self.size_bytes = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the stream."""
+        self._state.update(chunk)
+        self.size_bytes += len(chunk)
+        self.data += chunk
+        # Cutting at twice the size keeps the copying linear in what is fed.
+        if len(self.data) > 2 * self._keep_bytes:
+            self.data = self.data[-self._keep_bytes :]
+
+    @property
+    def digest(self) -> str:
+        """``sha256:<hex>`` of the whole stream."""
+        return "sha256:" + self._state.hexdigest()
+
+    @property
+    def complete(self) -> bool:
+        """Whether ``data`` is the whole stream."""
+        return self.size_bytes == len(self.data)
+
+    def text(self, bytes_max: int = TAIL_BYTES_MAX) -> str:
+        """The last bytes as text, cut at a character's boundary."""
+        cut = self.data[-bytes_max:]
+        start = 0
+        while start < min(3, len(cut)) and cut[start] & 0xC0 == 0x80:
+            start += 1
+        return cut[start:].decode("utf-8", "replace")
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str,
+    stdin: bytes,
+    timeout_s: float,
+    stdout_bytes_max: int,
+    on_stderr_line: Callable[[bytes], None],
+    stop: Stop,
+) -> Ended:
+    """Run a child to its end and return how it ended.
+
+    Args:
+        argv: Program (an absolute path) and arguments.
+        env: The child's whole environment.
+        cwd: The child's working folder.
+        stdin: What the child reads before its stdin is closed.
+        timeout_s: Wall-clock limit in seconds.
+        stdout_bytes_max: How much of the end of stdout is kept.
+        on_stderr_line: Called with each line (without its newline) as soon as it is complete.
+        stop: Ends the child when it is requested.
+
+    Raises:
+        OSError: The child could not be started.
+    """
+    began = time.monotonic()
+    child = _Child(argv, env, cwd, stdin, stdout_bytes_max, on_stderr_line)
+    try:
+        timed_out = not child.pump(began + timeout_s, stop)
+        returncode = child.end()
+    finally:
+        child.close()
+    return Ended(
+        returncode=RETURNCODE_TIME_LIMIT if timed_out else returncode,
+        stdout=child.stdout,
+        stderr=child.stderr,
+        elapsed_ms=int((time.monotonic() - began) * 1000),
+        timed_out=timed_out,
+        stopped=None if timed_out else stop.signum,
+    )
+
+
+class _Child:
+    """One running child and the three pipes to it."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str,
+        stdin: bytes,
+        stdout_bytes_max: int,
+        on_stderr_line: Callable[[bytes], None],
+    ) -> None:
+        self.stdout = Tail(stdout_bytes_max)
+        self.stderr = Tail(TAIL_BYTES_MAX)
+        self._unsent = memoryview(stdin)
+        self._line = b""
+        self._on_line = on_stderr_line
+        self._status: int | None = None
+        self._pid, self._in, self._out, self._err, self._exit = _start(argv, env, cwd)
+
+    def pump(self, deadline: float, stop: Stop) -> bool:
+        """Move bytes until the child has ended and its pipes are dry; False if time ran out."""
+        poll = select.poll()
+        poll.register(stop.wakeup_fd, select.POLLIN)
+        poll.register(self._exit, select.POLLIN)
+        poll.register(self._in, select.POLLOUT)
+        for fd in (self._out, self._err):
+            poll.register(fd, select.POLLIN)
+        while self._status is None:
+            left_ms = (deadline - time.monotonic()) * 1000
+            if left_ms <= 0:
+                return False
+            for fd, _ in poll.poll(left_ms):
+                if fd == stop.wakeup_fd:
+                    return True
+                if fd == self._exit:
+                    self._status = os.waitpid(self._pid, 0)[1]
+                elif not (self._feed() if fd == self._in else self._drain(fd)):
+                    poll.unregister(fd)
+        for fd in (self._out, self._err):
+            while self._drain(fd):
+                pass
+        return True
+
+    def end(self) -> int:
+        """End whatever is left of the child's process group and return the child's status."""
+        if self._status is None:
+            self._kill(signal.SIGTERM)
+            poll = select.poll()
+            poll.register(self._exit, select.POLLIN)
+            poll.poll(GRACE_S * 1000)
+        self._kill(signal.SIGKILL)
+        if self._status is None:
+            self._status = os.waitpid(self._pid, 0)[1]
+            for fd in (self._out, self._err):
+                while self._drain(fd):
+                    pass
+        if self._line:
+            self._on_line(self._line)
+            self._line = b""
+        return os.waitstatus_to_exitcode(self._status)
+
+    def close(self) -> None:
+        """Close our ends of the pipes."""
+        for fd in (self._in, self._out, self._err, self._exit):
+            if fd >= 0:
+                os.close(fd)
+
+    def _kill(self, signum: int) -> None:
+        try:
+            os.killpg(self._pid, signum)
+        except ProcessLookupError:
+            pass  # nothing of the group is left
+
+    def _feed(self) -> bool:
+        """Write more of stdin; False once it is closed."""
+        try:
+            sent = os.write(self._in, self._unsent[:_READ_BYTES]) if self._unsent else 0
+        except BlockingIOError:
+            return True
+        except BrokenPipeError:
+            sent = len(self._unsent)  # the child does not want the rest
+        self._unsent = self._unsent[sent:]
+        if self._unsent:
+            return True
+        os.close(self._in)
+        self._in = -1
+        return False
+
+    def _drain(self, fd: int) -> bool:
+        """Read what is there; False at the end of the stream or when nothing is waiting."""
+        try:
+            chunk = os.read(fd, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        if fd == self._out:
+            self.stdout.feed(chunk)
+        else:
+            self.stderr.feed(chunk)
+            self._split(chunk)
+        return chunk != b""
+
+    def _split(self, chunk: bytes) -> None:
+        *lines, self._line = (self._line + chunk).split(b"\n")
+        for line in lines:
+            self._on_line(line)
+        while len(self._line) >= LINE_BYTES_MAX:
+            self._on_line(self._line[:LINE_BYTES_MAX])
+            self._line = self._line[LINE_BYTES_MAX:]
+
+
+def _start(
+    argv: Sequence[str], env: Mapping[str, str], cwd: str
+) -> tuple[int, int, int, int, int]:
+    """Fork and exec; return pid, our ends of stdin, stdout, stderr, and a pidfd."""
+    in_read, in_write = os.pipe2(os.O_CLOEXEC)
+    out_read, out_write = os.pipe2(os.O_CLOEXEC)
+    err_read, err_write = os.pipe2(os.O_CLOEXEC)
+    failed_read, failed_write = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        _become(argv, env, cwd, (in_read, out_write, err_write), failed_write)
+    for fd in (in_read, out_write, err_write, failed_write):
+        os.close(fd)
+    failure = os.read(failed_read, 16)  # empty as soon as exec has closed the other end
+    os.close(failed_read)
+    if failure:
+        os.waitpid(pid, 0)
+        for fd in (in_write, out_read, err_read):
+            os.close(fd)
+        raise OSError(int(failure), os.strerror(int(failure)), argv[0])
+    for fd in (in_write, out_read, err_read):
+        os.set_blocking(fd, False)
+    return pid, in_write, out_read, err_read, os.pidfd_open(pid)
+
+
+def _become(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str,
+    streams: tuple[int, int, int],
+    failed_fd: int,
+) -> None:
+    """In the child: turn into the program, or report the error number and end."""
+    try:
+        os.setsid()
+        os.chdir(cwd)
+        for target, fd in enumerate(streams):
+            os.dup2(fd, target)
+        signal.set_wakeup_fd(-1)
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(signum, signal.SIG_DFL)
+        os.execve(argv[0], list(argv), dict(env))
+    except OSError as error:
+        os.write(failed_fd, str(error.errno).encode())
+    finally:
+        os._exit(127)

@@ -1,0 +1,1 @@
+"""Simulators of outside systems: the real interface, and told to fail."""

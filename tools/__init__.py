@@ -1,0 +1,1 @@
+"""Tools of the repository: the launcher, build scripts, rules, checks."""

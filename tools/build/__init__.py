@@ -1,0 +1,1 @@
+"""Scripts that Bazel runs as actions."""

@@ -1,0 +1,5 @@
+"""Public name of PyInfo."""
+
+load("//python/private:providers.bzl", _PyInfo = "PyInfo")
+
+PyInfo = _PyInfo

@@ -1,0 +1,5 @@
+"""Public name of PyRuntimeInfo."""
+
+load("//python/private:providers.bzl", _PyRuntimeInfo = "PyRuntimeInfo")
+
+PyRuntimeInfo = _PyRuntimeInfo

@@ -1,0 +1,20 @@
+"""The rules of this workspace: one public file, the work is in private/.
+
+    py_module   one Python module, its imports checked against its direct dependencies
+    py_command  a program of the orchestrator that starts fast
+    processor   what ``run_processor`` runs: a checked registry and a tree of files
+    lane_test   a pytest file; its folder is its lane
+    sources     every Python file of a package, for lint and types
+"""
+
+load("//tools/rules/private:lane_test.bzl", _lane_test = "lane_test")
+load("//tools/rules/private:processor.bzl", _processor = "processor")
+load("//tools/rules/private:py_command.bzl", _py_command = "py_command")
+load("//tools/rules/private:py_module.bzl", _py_module = "py_module")
+load("//tools/rules/private:sources.bzl", _sources = "sources")
+
+lane_test = _lane_test
+processor = _processor
+py_command = _py_command
+py_module = _py_module
+sources = _sources

@@ -1,0 +1,81 @@
+"""py_command: a program that starts with one ``exec`` of the interpreter.
+
+Bazel's ordinary launcher starts Python twice and drops its isolation flags; this one is six lines
+of sh (docs/decisions/0006-start-up.md has the figures).
+"""
+
+load(":python.bzl", "TOOLCHAIN", "python_runtime")
+load(":tree.bzl", "TREE_ATTRS", "make_tree", "whl")
+
+# -I: no variable and no folder of the caller's reaches the interpreter; -S: no site folder; -B: no
+# bytecode is written. Under "bazel run" the working folder is the runfiles; the caller's is restored.
+_LAUNCHER = """#!/bin/sh
+case "$0" in /*) self=$0 ;; *) self=$PWD/$0 ;; esac
+case "$self" in *.runfiles/*) root=${{self%.runfiles/*}}.runfiles ;; *) root=$self.runfiles ;; esac
+case "$PWD/" in "$root"/*) cd "${{BUILD_WORKING_DIRECTORY:-.}}" || exit 1 ;; esac
+exec {interpreter} -I -S -B "$root/{tree}/start.py" "$@"
+"""
+
+_CALL = [
+    "import os",
+    "from {module} import main",
+    "os._exit(main(sys.argv[1:], tree.rpartition('/')[0]))",
+]
+
+def _py_command_impl(ctx):
+    tree = make_tree(ctx, ctx.label.name + ".tree", [
+        line.format(module = ctx.attr.module)
+        for line in _CALL
+    ])
+    runtime = python_runtime(ctx)
+    if runtime.interpreter:
+        rlocation = ctx.workspace_name + "/" + runtime.interpreter.short_path
+        interpreter = '"$root/{}"'.format(rlocation.replace(ctx.workspace_name + "/../", ""))
+    else:
+        interpreter = "'{}'".format(runtime.interpreter_path)
+    launcher = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(
+        launcher,
+        _LAUNCHER.format(
+            interpreter = interpreter,
+            tree = ctx.workspace_name + "/" + tree.short_path,
+        ),
+        is_executable = True,
+    )
+    runfiles = ctx.runfiles(
+        files = [launcher, tree],
+        transitive_files = runtime.files,
+    ).merge_all([target[DefaultInfo].default_runfiles for target in ctx.attr.data])
+    return [DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = runfiles)]
+
+_py_command = rule(
+    implementation = _py_command_impl,
+    doc = "A program of the orchestrator.",
+    attrs = TREE_ATTRS | {
+        "module": attr.string(mandatory = True),
+        "data": attr.label_list(),
+    },
+    executable = True,
+    toolchains = [TOOLCHAIN],
+)
+
+def py_command(name, main, packages = [], data = [], **kwargs):
+    """A program.
+
+    Args:
+      name: The command's name.
+      main: The label of the py_module with ``main(argv, folder) -> int``; ``folder`` is the
+        repository's root as the program sees it, with what ``data`` built below it.
+      packages: Third-party packages (``@pypi//x``) that the program imports.
+      data: What the program reads: processors.
+      **kwargs: Common attributes.
+    """
+    label = native.package_relative_label(main)
+    _py_command(
+        name = name,
+        module = (label.package + "/" + label.name).replace("/", "."),
+        deps = [main],
+        wheels = [whl(package) for package in packages],
+        data = data,
+        **kwargs
+    )
