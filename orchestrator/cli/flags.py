@@ -95,7 +95,9 @@ def usage(command: str, summary: str, table: Sequence[Flag]) -> str:
     lines = [f"{command}: {summary}", ""]
     for flag in table:
         left = f"{flag.name} {flag.metavar}".rstrip()
-        marks = [word for word, on in (("required", flag.required), ("repeats", flag.repeats)) if on]
+        marks = [
+            word for word, on in (("required", flag.required), ("repeats", flag.repeats)) if on
+        ]
         lines.append(f"  {left}")
         lines.append(f"      {flag.help}" + (f" ({', '.join(marks)})" if marks else ""))
     return "\n".join(lines)

@@ -55,8 +55,10 @@ def _summary(envelope: dict[str, Json]) -> str:
     if envelope["status"] == "success":
         outputs = envelope["outputs"]
         assert isinstance(outputs, list)
-        rows = [f"  {shapes.text(item, 'path')}  {shapes.count(item, 'size_bytes')} bytes"
-                for item in outputs]
+        rows = [
+            f"  {shapes.text(item, 'path')}  {shapes.count(item, 'size_bytes')} bytes"
+            for item in outputs
+        ]
         return "\n".join([head, *rows, f"  {envelope['index_path']}  (the list of these)"])
     error = envelope["error"]
     code, reason = shapes.text(error, "code"), shapes.text(error, "reason")

@@ -25,19 +25,28 @@ FLAGS = (
     Flag("--adapter", "local|modal", "where it runs", required=True),
     Flag("--mode", "mock|real", "whether it may reach what is real", required=True),
     Flag("--lane", "pr|dev|staging|main", "the policy that applies", required=True),
-    Flag("--write-prefix", "/artifacts/.../", "where outputs go; {execution_id} is expanded once",
-         required=True),
+    Flag(
+        "--write-prefix",
+        "/artifacts/.../",
+        "where outputs go; {execution_id} is expanded once",
+        required=True,
+    ),
     Flag("--inputs-json", "JSON", "the inputs, or --inputs-file, or --inputs"),
     Flag("--inputs-file", "FILE", "a file with the inputs"),
     Flag("--inputs", "-", "read the inputs from stdin"),
-    Flag("--attach", "NAME=FILE", "store a file in the world and give it to the processor",
-         repeats=True),
+    Flag(
+        "--attach",
+        "NAME=FILE",
+        "store a file in the world and give it to the processor",
+        repeats=True,
+    ),
     Flag("--use", "NAME=/PATH", "give an artifact of the world to the processor", repeats=True),
     Flag("--world", "DIR", "the world's folder; .world by default"),
     Flag("--timeout-s", "N", "a lower wall-clock limit than the registry's, in seconds"),
     Flag("--image-override", "REPO@sha256:HEX", "an image instead of the pinned one (lane dev)"),
-    Flag("--allow-env", "NAME", "opt a declared secret in, by its variable (lane dev)",
-         repeats=True),
+    Flag(
+        "--allow-env", "NAME", "opt a declared secret in, by its variable (lane dev)", repeats=True
+    ),
     Flag("--allow-real", "", "confirm mode real (lanes staging and main)"),
     Flag("--branch", "B", "the branch part of an app's name (lane dev)"),
     Flag("--user", "U", "the user part of an app's name (lane dev)"),
@@ -79,7 +88,7 @@ def main(argv: list[str], root: str) -> int:
         envelope = _run(given, execution_id, root, stop, trail)
     except ContractError as error:
         envelope = refusal(execution_id, error, dict.fromkeys(META_KEYS), trail)
-    except Exception as error:  # the boundary: whatever it is, the answer is one envelope
+    except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one envelope
         if "--debug" in argv:
             import traceback
 
@@ -91,9 +100,7 @@ def main(argv: list[str], root: str) -> int:
     return output.print_envelope(envelope, as_json=as_json, exit_code=exit_code)
 
 
-def _run(
-    given: Given, execution_id: str, root: str, stop: Stop, trail: Trail
-) -> dict[str, Json]:
+def _run(given: Given, execution_id: str, root: str, stop: Stop, trail: Trail) -> dict[str, Json]:
     request = _request(given, execution_id, stop)
     setting = Setting(
         world=World(given.get("--world") or ".world"),
@@ -135,11 +142,11 @@ def _inputs(given: Given, stop: Stop) -> dict[str, Json]:
     try:
         fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise inputs_error("unreadable_file", f"{ascii(file)}: {error.strerror}") from None
+        raise inputs_error("unreadable_file", f"{file!a}: {error.strerror}") from None
     try:
         return asked.check_inputs(_read(fd, stop), "--inputs-file")
     except OSError as error:
-        raise inputs_error("unreadable_file", f"{ascii(file)}: {error.strerror}") from None
+        raise inputs_error("unreadable_file", f"{file!a}: {error.strerror}") from None
     finally:
         os.close(fd)
 

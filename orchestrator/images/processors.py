@@ -78,7 +78,9 @@ def load(folder: str, ref: Ref) -> Processor:
             data = file.read(DESCRIPTION_BYTES_MAX + 1)
     except FileNotFoundError:
         known = ", ".join(known_refs(folder)) or "none"
-        raise inputs_error("unknown_ref", f"no processor {ref} is built in; known: {known}") from None
+        raise inputs_error(
+            "unknown_ref", f"no processor {ref} is built in; known: {known}"
+        ) from None
     description = parse_object(data, "processor.json", bytes_max=DESCRIPTION_BYTES_MAX)
     found = shapes.members(description, "registry").get("ref")
     if found != str(ref):
@@ -93,9 +95,11 @@ def known_refs(folder: str) -> list[str]:
     found = []
     for ns in _folders(folder):
         for name in _folders(os.path.join(folder, ns)):
-            for version in _folders(os.path.join(folder, ns, name)):
-                if os.path.exists(os.path.join(folder, ns, name, version, "processor.json")):
-                    found.append(f"{ns}/{name}@{version.removeprefix('v')}")
+            found += [
+                f"{ns}/{name}@{version.removeprefix('v')}"
+                for version in _folders(os.path.join(folder, ns, name))
+                if os.path.exists(os.path.join(folder, ns, name, version, "processor.json"))
+            ]
     return sorted(found)
 
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from orchestrator.execution.input_schema import KEYWORDS, TYPES
 from processors.protocol import digests, paths
@@ -160,7 +167,11 @@ class _Strict(yaml.SafeLoader):
             raise ValueError("an alias; spell the value out")
         return super().compose_node(parent, index)
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+    def construct_mapping(  # PyYAML's own signature
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002
+    ) -> dict[object, object]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         if not all(isinstance(key, str) for key in keys) or "<<" in keys:
             raise ValueError(f"line {node.start_mark.line + 1}: a key that is no plain string")

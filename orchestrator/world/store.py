@@ -19,7 +19,7 @@ READ_ONLY = 0o444
 
 
 class Staging:
-    """The private folder of one attempt: ``tree`` for the processor's files, ``tmp`` for scratch."""
+    """One attempt's private folder: ``tree`` for the processor's files, ``tmp`` for scratch."""
 
     __slots__ = ("folder", "tmp", "tree")
 
@@ -157,10 +157,10 @@ def _open_regular(source: str) -> int:
         fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise inputs_error("unreadable_file", f"{ascii(source)}: {why}") from None
+        raise inputs_error("unreadable_file", f"{source!a}: {why}") from None
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise inputs_error("unreadable_file", f"{ascii(source)} is not a regular file")
+        raise inputs_error("unreadable_file", f"{source!a} is not a regular file")
     return fd
 
 

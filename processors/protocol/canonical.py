@@ -13,7 +13,7 @@ from json.encoder import encode_basestring
 
 from processors.protocol.errors import ContractError, inputs_error
 
-type Json = None | bool | int | float | str | list[Json] | dict[str, Json]
+type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
 SAFE_INTEGER_MAX = 2**53 - 1  # RFC 7493 section 2.2
 DEPTH_MAX = 64  # levels; deeper data is a document and belongs in an artifact
@@ -57,9 +57,7 @@ def parse(data: bytes, what: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> Jso
     return value
 
 
-def parse_object(
-    data: bytes, what: str, *, bytes_max: int = DOCUMENT_BYTES_MAX
-) -> dict[str, Json]:
+def parse_object(data: bytes, what: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> dict[str, Json]:
     """Parse one JSON document that must be an object; see ``parse``."""
     value = parse(data, what, bytes_max=bytes_max)
     if not isinstance(value, dict):

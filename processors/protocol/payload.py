@@ -1,9 +1,9 @@
 """The payload: the one JSON object a processor reads from its stdin.
 
-``schema``, ``execution_id``, ``ref``, ``mode``, ``inputs``, ``artifacts{NAME:{path,cid,size_bytes}}``
-and ``write_prefix``. It is the only way in: no flag and no variable reaches the business code. The
-physical place of the files is a command-line argument and never part of the payload, so the same
-payload has the same bytes everywhere.
+``schema``, ``execution_id``, ``ref``, ``mode``, ``inputs``,
+``artifacts{NAME:{path,cid,size_bytes}}`` and ``write_prefix``. It is the only way in: no flag and no
+variable reaches the business code. The physical place of the files is a command-line argument and
+never part of the payload, so the same payload has the same bytes everywhere.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from processors.protocol import shapes
 from processors.protocol.canonical import Json, canonical
-from processors.protocol.errors import ContractError
 from processors.protocol.envelope import Output
+from processors.protocol.errors import ContractError
 from processors.protocol.payload import Payload
 
 SCHEMA = "v1"

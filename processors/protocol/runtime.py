@@ -172,7 +172,7 @@ def _run(function: Callable[[Job], None], argv: list[str]) -> int:
             _read_file(registry_file), "the registry", bytes_max=REGISTRY_BYTES_MAX
         )
     except (ContractError, OSError) as error:
-        print(f"no usable payload or registry: {error}", file=sys.stderr)
+        sys.stderr.write(f"no usable payload or registry: {error}\n")
         return EXIT_NO_PAYLOAD
     job = Job(payload, registry, root)
     started_at, began = _now(), time.monotonic()
@@ -206,7 +206,7 @@ def _call(function: Callable[[Job], None], job: Job) -> ContractError | None:
         function(job)
     except ContractError as error:
         return error
-    except Exception as error:  # the boundary: a processor's bug becomes one row of the table
+    except Exception as error:  # noqa: BLE001 - a processor's bug becomes one row of the table
         sys.excepthook(type(error), error, error.__traceback__)
         return adapter_error("processor_error", f"the processor raised {type(error).__name__}")
     return None

@@ -21,9 +21,7 @@ def is_text(value: Json) -> bool:
 
 def is_count(value: Json) -> bool:
     """An integer from 0 to 2^53 - 1."""
-    return (
-        isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= SAFE_INTEGER_MAX
-    )
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= SAFE_INTEGER_MAX
 
 
 def is_object(value: Json) -> bool:

@@ -263,9 +263,7 @@ class _Child:
             self._line = self._line[LINE_BYTES_MAX:]
 
 
-def _start(
-    argv: Sequence[str], env: Mapping[str, str], cwd: str
-) -> tuple[int, int, int, int, int]:
+def _start(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tuple[int, int, int, int, int]:
     """Fork and exec; return pid, our ends of stdin, stdout, stderr, and a pidfd."""
     in_read, in_write = os.pipe2(os.O_CLOEXEC)
     out_read, out_write = os.pipe2(os.O_CLOEXEC)
@@ -304,7 +302,7 @@ def _become(
         signal.set_wakeup_fd(-1)
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(signum, signal.SIG_DFL)
-        os.execve(argv[0], list(argv), dict(env))
+        os.execve(argv[0], list(argv), dict(env))  # noqa: S606 - that there is no shell is the point
     except OSError as error:
         os.write(failed_fd, str(error.errno).encode())
     finally:

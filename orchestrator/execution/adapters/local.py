@@ -1,5 +1,6 @@
-"""``adapter=local``: the processor's entrypoint as a subprocess, from source, in a scrubbed
-environment. Never a container.
+"""``adapter=local``: the processor's entrypoint as a subprocess, from source.
+
+Its environment is scrubbed, and it is never a container.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ def _exchange_into(answer: Future[_Answer], client: openai.OpenAI, call: Call) -
     try:
         with client:
             answer.set_result(_exchange(client, call))
-    except BaseException as error:  # the thread's boundary: whatever it is, the caller raises it
+    except BaseException as error:  # noqa: BLE001 - the caller of the thread raises it again
         answer.set_exception(error)
 
 

@@ -1,0 +1,1 @@
+"""A document to clean Markdown text."""
