@@ -8,10 +8,12 @@ envelope. Nothing else in the repository reaches an adapter.
 from __future__ import annotations
 
 import os
+import signal
 
 from orchestrator import lanes, secrets
 from orchestrator.execution import checks, fingerprint, input_schema
 from orchestrator.execution.adapters import local, modal
+from orchestrator.execution import request as asked
 from orchestrator.execution.request import Request
 from orchestrator.execution.trail import Trail
 from orchestrator.images import processors
@@ -175,7 +177,7 @@ def _attempt(
             sent,
             staging=staging,
             secrets=values,
-            timeout_s=min(request.timeout_s or 86_400, processor.limit("time_s")),
+            timeout_s=min(request.timeout_s or asked.TIMEOUT_S_MAX, processor.limit("time_s")),
             registry_file=_registry_file(request, processor, staging),
             trail=trail,
             stop=setting.stop,
@@ -202,7 +204,7 @@ def _attempt(
 def _judge(ended: spawn.Ended, payload: Payload, payload_hash: str, staging: Staging) -> Reply:
     """Turn the end of a child into its reply, or into the one error that names what went wrong."""
     if ended.stopped is not None:
-        reason = "interrupted" if ended.stopped == 2 else "terminated"
+        reason = "interrupted" if ended.stopped == signal.SIGINT else "terminated"
         raise adapter_error(reason, f"signal {ended.stopped} ended the run")
     if ended.timed_out:
         raise adapter_error("time_limit", f"the processor ran longer than {ended.elapsed_ms} ms")
@@ -217,13 +219,17 @@ def _judge(ended: spawn.Ended, payload: Payload, payload_hash: str, staging: Sta
 
 
 def _publish(found: Reply, payload: Payload, staging: Staging, world: World) -> None:
+    """Make visible what was checked: outputs, index and receipts, or the receipts of a failure."""
+    prefix = payload.write_prefix
     visible = [output.path for output in found.outputs]
     if found.error is None:
-        visible.append(paths.index_path(payload.write_prefix))
-    visible.append(paths.determinism_path(payload.execution_id))
+        visible.append(paths.index_path(prefix))
     # Last: a write prefix with a receipt is a settled one.
-    visible.append(paths.receipt_path(payload.write_prefix))
-    world.publish(staging, visible, payload.write_prefix)
+    visible += [paths.determinism_path(payload.execution_id), paths.receipt_path(prefix)]
+    if found.error is not None and world.is_settled(prefix):
+        visible.pop()  # a failure never takes the place of what an earlier execution made
+        prefix = ""
+    world.publish(staging, visible, replace=prefix)
 
 
 def _image(request: Request, processor: Processor, meta: dict[str, Json]) -> str:

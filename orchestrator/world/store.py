@@ -79,8 +79,7 @@ class World:
             if os.path.lexists(self._physical(paths.receipt_path(outer + "/"))):
                 raise inputs_error("prefix_occupied", f"{outer}/ holds another execution's outputs")
         own = self._physical(write_prefix)
-        settled = os.path.lexists(self._physical(paths.receipt_path(write_prefix)))
-        if os.path.isdir(own) and os.listdir(own) and not settled:
+        if os.path.isdir(own) and os.listdir(own) and not self.is_settled(write_prefix):
             raise inputs_error("prefix_occupied", f"{write_prefix} holds other artifacts")
 
     def stage(self, attempt: str, artifacts: dict[str, Artifact], write_prefix: str) -> Staging:
@@ -108,18 +107,24 @@ class World:
             raise self._unwritable(error) from None
         return staging
 
-    def publish(self, staging: Staging, world_paths: list[str], write_prefix: str) -> None:
+    def is_settled(self, write_prefix: str) -> bool:
+        """Whether an execution has put its receipt under a write prefix."""
+        return os.path.lexists(self._physical(paths.receipt_path(write_prefix)))
+
+    def publish(self, staging: Staging, world_paths: list[str], *, replace: str) -> None:
         """Move checked files from a staging tree into sight.
 
-        Everything visible under the write prefix is replaced by what is named.
+        Args:
+            staging: Where the files lie.
+            world_paths: What becomes visible, in this order.
+            replace: The write prefix under which nothing else stays visible; "" for none.
 
         Raises:
             ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
         """
         try:
-            old = os.path.join(staging.folder, "old")
-            if os.path.isdir(self._physical(write_prefix)):
-                os.rename(self._physical(write_prefix), old)
+            if replace and os.path.isdir(self._physical(replace)):
+                os.rename(self._physical(replace), os.path.join(staging.folder, "old"))
             for path in world_paths:
                 _place(staging.tree + path, self._physical(path))
         except OSError as error:

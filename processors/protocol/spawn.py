@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import select
 import signal
 import time
@@ -116,6 +117,7 @@ def run(
     cwd: str,
     stdin: bytes,
     timeout_s: float,
+    memory_bytes_max: int,
     stdout_bytes_max: int,
     on_stderr_line: Callable[[bytes], None],
     stop: Stop,
@@ -128,6 +130,8 @@ def run(
         cwd: The child's working folder.
         stdin: What the child reads before its stdin is closed.
         timeout_s: Wall-clock limit in seconds.
+        memory_bytes_max: How much writable memory the child may have (RLIMIT_DATA); an allocation
+            beyond it fails in the child.
         stdout_bytes_max: How much of the end of stdout is kept.
         on_stderr_line: Called with each line (without its newline) as soon as it is complete.
         stop: Ends the child when it is requested.
@@ -136,7 +140,8 @@ def run(
         OSError: The child could not be started.
     """
     began = time.monotonic()
-    child = _Child(argv, env, cwd, stdin, stdout_bytes_max, on_stderr_line)
+    start = _Start(argv, env, cwd, memory_bytes_max)
+    child = _Child(start, stdin, stdout_bytes_max, on_stderr_line)
     try:
         timed_out = not child.pump(began + timeout_s, stop)
         returncode = child.end()
@@ -152,14 +157,26 @@ def run(
     )
 
 
+class _Start:
+    """What a child is started as."""
+
+    __slots__ = ("argv", "cwd", "env", "memory_bytes_max")
+
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], cwd: str, memory_bytes_max: int
+    ) -> None:
+        self.argv = argv
+        self.env = env
+        self.cwd = cwd
+        self.memory_bytes_max = memory_bytes_max
+
+
 class _Child:
     """One running child and the three pipes to it."""
 
     def __init__(
         self,
-        argv: Sequence[str],
-        env: Mapping[str, str],
-        cwd: str,
+        start: _Start,
         stdin: bytes,
         stdout_bytes_max: int,
         on_stderr_line: Callable[[bytes], None],
@@ -170,7 +187,7 @@ class _Child:
         self._line = b""
         self._on_line = on_stderr_line
         self._status: int | None = None
-        self._pid, self._in, self._out, self._err, self._exit = _start(argv, env, cwd)
+        self._pid, self._in, self._out, self._err, self._exit = _start(start)
 
     def pump(self, deadline: float, stop: Stop) -> bool:
         """Move bytes until the child has ended and its pipes are dry; False if time ran out."""
@@ -263,7 +280,7 @@ class _Child:
             self._line = self._line[LINE_BYTES_MAX:]
 
 
-def _start(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tuple[int, int, int, int, int]:
+def _start(start: _Start) -> tuple[int, int, int, int, int]:
     """Fork and exec; return pid, our ends of stdin, stdout, stderr, and a pidfd."""
     in_read, in_write = os.pipe2(os.O_CLOEXEC)
     out_read, out_write = os.pipe2(os.O_CLOEXEC)
@@ -271,7 +288,7 @@ def _start(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tuple[int, 
     failed_read, failed_write = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
-        _become(argv, env, cwd, (in_read, out_write, err_write), failed_write)
+        _become(start, (in_read, out_write, err_write), failed_write)
     for fd in (in_read, out_write, err_write, failed_write):
         os.close(fd)
     failure = os.read(failed_read, 16)  # empty as soon as exec has closed the other end
@@ -280,29 +297,25 @@ def _start(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tuple[int, 
         os.waitpid(pid, 0)
         for fd in (in_write, out_read, err_read):
             os.close(fd)
-        raise OSError(int(failure), os.strerror(int(failure)), argv[0])
+        raise OSError(int(failure), os.strerror(int(failure)), start.argv[0])
     for fd in (in_write, out_read, err_read):
         os.set_blocking(fd, False)
     return pid, in_write, out_read, err_read, os.pidfd_open(pid)
 
 
-def _become(
-    argv: Sequence[str],
-    env: Mapping[str, str],
-    cwd: str,
-    streams: tuple[int, int, int],
-    failed_fd: int,
-) -> None:
+def _become(start: _Start, streams: tuple[int, int, int], failed_fd: int) -> None:
     """In the child: turn into the program, or report the error number and end."""
     try:
         os.setsid()
-        os.chdir(cwd)
+        os.chdir(start.cwd)
         for target, fd in enumerate(streams):
             os.dup2(fd, target)
         signal.set_wakeup_fd(-1)
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(signum, signal.SIG_DFL)
-        os.execve(argv[0], list(argv), dict(env))  # noqa: S606 - that there is no shell is the point
+        limit = start.memory_bytes_max
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        os.execve(start.argv[0], list(start.argv), dict(start.env))  # noqa: S606 - that there is no shell is the point
     except OSError as error:
         os.write(failed_fd, str(error.errno).encode())
     finally:

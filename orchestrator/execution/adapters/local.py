@@ -70,6 +70,7 @@ def invoke(
             cwd=staging.tmp,
             stdin=payload,
             timeout_s=timeout_s,
+            memory_bytes_max=processor.limit("memory_mb") * 1_048_576,
             stdout_bytes_max=ENVELOPE_BYTES_MAX,
             on_stderr_line=lines.line,
             stop=stop,
