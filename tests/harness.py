@@ -9,13 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 # Where Bazel laid out what a test may use.
 ROOT = Path(os.environ["TEST_SRCDIR"]) / os.environ["TEST_WORKSPACE"]
 COMMAND = ROOT / "run_processor"
 ZOO_COMMAND = ROOT / "tests/fixtures/run_processor"  # the same program over the test processors
+SCHEMA_FILE = ROOT / "docs/reference/envelope.schema.json"
 
 MOCK = ("--adapter", "local", "--mode", "mock", "--lane", "pr")
 REAL = ("--adapter", "local", "--mode", "real", "--lane", "dev")
+
+PATIENCE_S = 50  # longer than any call takes; a call that takes longer hangs
+
+SCHEMA = Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
 
 
 class Result:
@@ -36,11 +43,12 @@ class Result:
 
     @property
     def envelope(self) -> dict[str, Any]:
-        """The envelope; stdout must be exactly one line that holds one JSON object."""
+        """The envelope: stdout must be one line with one JSON object of the published schema."""
         assert self.stdout.count(b"\n") == 1, self.stdout
         assert self.stdout.endswith(b"\n")
         found = json.loads(self.stdout)
         assert isinstance(found, dict)
+        SCHEMA.validate(found)
         return found
 
     @property
@@ -62,22 +70,39 @@ class Result:
 
     def output(self, name: str) -> bytes:
         """The bytes of one output, by its path below ``outputs/``."""
-        [path] = [item["path"] for item in self.envelope["outputs"]
-                  if item["path"].endswith("/outputs/" + name)]
+        [path] = [
+            item["path"]
+            for item in self.envelope["outputs"]
+            if item["path"].endswith("/outputs/" + name)
+        ]
         return self.file(path).read_bytes()
+
+    @property
+    def visible(self) -> list[str]:
+        """The world paths of every file of the world."""
+        return sorted(
+            "/" + path.relative_to(self.world).as_posix()
+            for path in self.world.rglob("*")
+            if not path.is_dir()
+        )
 
 
 def start(
     *words: str,
-    world: Path,
+    world: Path | None,
     env: Mapping[str, str] | None = None,
     command: Path = COMMAND,
     **options: Any,
 ) -> subprocess.Popen[bytes]:
-    """Start the command with a bare environment; the caller waits for it."""
+    """Start the command with a bare environment; the caller waits for it.
+
+    Without a ``world`` the command chooses its own. The pipes are unbuffered, so that a caller may
+    read some of stderr before ``communicate`` reads the rest.
+    """
     return subprocess.Popen(
-        [command, *words, "--world", str(world)],
+        [command, *words, *(() if world is None else ("--world", str(world)))],
         env={"PATH": "/usr/bin:/bin", **(env or {})},
+        bufsize=0,
         **{
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
@@ -93,21 +118,64 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     command: Path = COMMAND,
-    timeout_s: float = 50,
+    timeout_s: float = PATIENCE_S,
 ) -> Result:
     """Run the command to its end."""
     with start(*words, world=world, env=env, command=command, stdin=subprocess.PIPE) as process:
-        try:
-            stdout, stderr = process.communicate(stdin, timeout=timeout_s)
-        finally:
-            process.kill()
-    return Result(process.returncode, stdout, stderr, world)
+        return finish(process, world=world, stdin=stdin, timeout_s=timeout_s)
 
 
-def zoo(behaviour: str, *words: str, world: Path, **options: Any) -> Result:
-    """Run the test processor ``hostile/zoo@1`` with one behaviour, in mock mode, as JSON."""
-    inputs = json.dumps({"behaviour": behaviour})
-    return run(
-        "--ref", "hostile/zoo@1", *MOCK, "--write-prefix", "/artifacts/zoo/", "--inputs-json",
-        inputs, "--json", *words, world=world, command=ZOO_COMMAND, **options,
-    )
+def read_until(process: subprocess.Popen[bytes], event: str) -> bytes:
+    """Read a running command's stderr up to the first line of an event; return what was read."""
+    assert process.stderr is not None
+    read = b""
+    while line := process.stderr.readline():
+        read += line
+        if json.loads(line)["event"] == event:
+            return read
+    raise AssertionError(f"the command ended without {event}: {read!r}")
+
+
+def finish(
+    process: subprocess.Popen[bytes],
+    *,
+    world: Path,
+    stdin: bytes | None = None,
+    read: bytes = b"",
+    timeout_s: float = PATIENCE_S,
+) -> Result:
+    """Wait for a started command; ``read`` is what was read of its stderr before."""
+    try:
+        stdout, stderr = process.communicate(stdin, timeout=timeout_s)
+    finally:
+        process.kill()
+    return Result(process.returncode, stdout or b"", read + (stderr or b""), world)
+
+
+def zoo_words(
+    behaviour: str,
+    *words: str,
+    lane: tuple[str, ...] = MOCK,
+    prefix: str = "/artifacts/zoo/",
+    text: str | None = None,
+) -> list[str]:
+    """The words that run the test processor ``hostile/zoo@1`` with one behaviour, as JSON."""
+    inputs = {"behaviour": behaviour} | ({} if text is None else {"text": text})
+    return [
+        *("--ref", "hostile/zoo@1", *lane, "--write-prefix", prefix),
+        *("--inputs-json", json.dumps(inputs), "--json", *words),
+    ]
+
+
+def zoo(
+    behaviour: str,
+    *words: str,
+    world: Path,
+    lane: tuple[str, ...] = MOCK,
+    prefix: str = "/artifacts/zoo/",
+    text: str | None = None,
+    **options: Any,
+) -> Result:
+    """Run the test processor ``hostile/zoo@1`` with one behaviour."""
+    whole = zoo_words(behaviour, *words, lane=lane, prefix=prefix, text=text)
+    return run(*whole, world=world, command=ZOO_COMMAND, **options)

@@ -81,9 +81,9 @@ def parse(table: Sequence[Flag], argv: Sequence[str], *, one_of: Sequence[str] =
         if not flag.metavar:
             if equals:
                 raise inputs_error("bad_value", f"{name} is a switch and takes no value")
-        elif not equals:
-            value = next(words, "")
-            if not value or value in known:
+        else:
+            value = value if equals else next(words, "")
+            if not value or (value in known and not equals):
                 raise inputs_error("missing_value", f"{name} needs a value: {flag.metavar}")
         given.add(name, value)
     _check_complete(table, given, one_of)

@@ -10,21 +10,6 @@ from __future__ import annotations
 from processors.protocol.canonical import Json, kind
 
 TYPES = ("string", "integer", "number", "boolean", "object", "array")
-KEYWORDS = (
-    "type",
-    "description",
-    "properties",
-    "required",
-    "enum",
-    "minimum",
-    "maximum",
-    "minLength",
-    "maxLength",
-    "items",
-    "minItems",
-    "maxItems",
-)
-
 _SIZES = (
     ("minLength", "maxLength", str, "characters"),
     ("minItems", "maxItems", list, "items"),
@@ -37,7 +22,7 @@ def problem(value: Json, schema: dict[str, Json], where: str = "inputs") -> str 
     if not _is_type(value, wanted):
         return f"{where} is a JSON {kind(value)}, not of type {wanted}"
     allowed = schema.get("enum")
-    if isinstance(allowed, list) and value not in allowed:
+    if isinstance(allowed, list) and not any(_is_same(value, item) for item in allowed):
         return f"{where} is none of {', '.join(str(item) for item in allowed)}"
     if (found := _range_problem(value, schema, where)) is not None:
         return found
@@ -56,6 +41,11 @@ def _is_type(value: Json, wanted: Json) -> bool:
     if isinstance(value, int):
         return wanted in ("integer", "number")
     return kind(value) == wanted
+
+
+def _is_same(value: Json, other: Json) -> bool:
+    """Equality as JSON has it: true is not 1."""
+    return value == other and isinstance(value, bool) == isinstance(other, bool)
 
 
 def _range_problem(value: Json, schema: dict[str, Json], where: str) -> str | None:

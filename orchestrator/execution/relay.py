@@ -34,11 +34,17 @@ class Relay:
             except ContractError:
                 event = None  # no event of ours; it is forwarded as text
         if event is None:
-            text = redact(raw.decode("utf-8", "replace"), self._secret_values)
-            self._trail.emit("processor.log", {"text": text[: events.FIELD_CHARS_MAX]})
+            self._trail.emit("processor.log", {"text": self._short(raw.decode("utf-8", "replace"))})
         else:
             name = str(event.pop("event"))
-            self._trail.emit(name, event)
+            short = {
+                key: self._short(value) if isinstance(value, str) else value
+                for key, value in event.items()
+            }
+            self._trail.emit(name, short)
+
+    def _short(self, text: str) -> str:
+        return redact(text, self._secret_values)[: events.FIELD_CHARS_MAX]
 
     def close(self) -> None:
         """Say how many lines were not forwarded."""

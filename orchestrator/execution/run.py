@@ -12,8 +12,8 @@ import signal
 
 from orchestrator import lanes, secrets
 from orchestrator.execution import checks, fingerprint, input_schema
-from orchestrator.execution.adapters import local, modal
 from orchestrator.execution import request as asked
+from orchestrator.execution.adapters import local, modal
 from orchestrator.execution.request import Request
 from orchestrator.execution.trail import Trail
 from orchestrator.images import processors
@@ -215,7 +215,7 @@ def _judge(ended: spawn.Ended, payload: Payload, payload_hash: str, staging: Sta
     if not ended.stdout.complete:
         size = ended.stdout.size_bytes
         raise adapter_error("envelope_invalid", f"stdout has {size} bytes, more than an envelope")
-    return checks.reply(ended.stdout.data, payload, payload_hash, staging.tree)
+    return checks.reply(bytes(ended.stdout.data), payload, payload_hash, staging.tree)
 
 
 def _publish(found: Reply, payload: Payload, staging: Staging, world: World) -> None:

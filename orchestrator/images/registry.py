@@ -6,6 +6,7 @@ the ordinary path of an execution never imports this module.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 import yaml
@@ -18,9 +19,9 @@ from pydantic import (
     model_validator,
 )
 
-from orchestrator.execution.input_schema import KEYWORDS, TYPES
+from orchestrator.execution.input_schema import TYPES
 from processors.protocol import digests, paths
-from processors.protocol.canonical import DEPTH_MAX, Json
+from processors.protocol.canonical import DEPTH_MAX, SAFE_INTEGER_MAX, Json
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import NAME_GRAMMAR, REF_GRAMMAR, Ref
 
@@ -108,6 +109,14 @@ class Registry(_Closed):
     prices: dict[Text, Price]
 
     @model_validator(mode="after")
+    def _nothing_twice(self) -> Registry:
+        for name in ("requires", "produces", "secrets"):
+            listed = getattr(self, name)
+            if len(set(listed)) != len(listed):
+                raise ValueError(f"{name} lists something twice")
+        return self
+
+    @model_validator(mode="after")
     def _parts_agree(self) -> Registry:
         _check_schema(self.inputs, "inputs", 1)
         if self.inputs["type"] != "object":
@@ -118,7 +127,7 @@ class Registry(_Closed):
         for template in (*self.requires, *self.produces):
             _check_template(template)
         for template in self.produces:
-            if template.count("/outputs/") != 1:
+            if template.split("/").count("outputs") != 1 or template.endswith("/outputs"):
                 raise ValueError(f"{template}: a product has exactly one /outputs/ segment")
         return self
 
@@ -180,32 +189,74 @@ class _Strict(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# What the value of each keyword must be, and for which types the keyword has a meaning.
+_ANY = frozenset(TYPES)
+_NUMBERS = frozenset({"integer", "number"})
+_KEYWORD_RULES: dict[str, tuple[frozenset[str], type | tuple[type, ...]]] = {
+    "type": (_ANY, str),
+    "description": (_ANY, str),
+    "enum": (_ANY - {"object", "array"}, list),
+    "minimum": (_NUMBERS, (int, float)),
+    "maximum": (_NUMBERS, (int, float)),
+    "minLength": (frozenset({"string"}), int),
+    "maxLength": (frozenset({"string"}), int),
+    "minItems": (frozenset({"array"}), int),
+    "maxItems": (frozenset({"array"}), int),
+    "items": (frozenset({"array"}), dict),
+    "properties": (frozenset({"object"}), dict),
+    "required": (frozenset({"object"}), list),
+}
+
+
 def _check_schema(schema: object, where: str, depth: int) -> None:
-    """Refuse an input schema that says more than the validator understands."""
+    """Refuse an input schema that says more, or something else, than the validator understands."""
     if depth > DEPTH_MAX or not isinstance(schema, dict):
         raise ValueError(f"{where} must be a schema (an object)")
-    if extra := sorted(set(schema) - set(KEYWORDS)):
-        raise ValueError(f"{where}: unknown keyword {', '.join(extra)}")
-    if schema.get("type") not in TYPES:
+    kind = schema.get("type")
+    if not isinstance(kind, str) or kind not in TYPES:
         raise ValueError(f"{where}.type must be one of {', '.join(TYPES)}")
-    properties = schema.get("properties", {})
-    if not isinstance(properties, dict):
-        raise ValueError(f"{where}.properties must be an object")
-    if unknown := sorted(set(schema.get("required", [])) - set(properties)):
-        raise ValueError(f"{where}.required names {', '.join(unknown)}, which is no property")
-    for name, part in properties.items():
+    for keyword, value in schema.items():
+        _check_keyword(keyword, value, kind, where)
+    for name, part in schema.get("properties", {}).items():
+        if not isinstance(name, str):
+            raise ValueError(f"{where}.properties has a name that is no string")
         _check_schema(part, f"{where}.properties.{name}", depth + 1)
+    if unknown := sorted(set(schema.get("required", [])) - set(schema.get("properties", {}))):
+        raise ValueError(f"{where}.required names {', '.join(unknown)}, which is no property")
     if "items" in schema:
         _check_schema(schema["items"], f"{where}.items", depth + 1)
 
 
+def _check_keyword(keyword: object, value: object, kind: str, where: str) -> None:
+    if keyword not in _KEYWORD_RULES:
+        raise ValueError(f"{where}: unknown keyword {keyword}")
+    kinds, wanted = _KEYWORD_RULES[str(keyword)]
+    if kind not in kinds:
+        raise ValueError(f"{where}.{keyword} has no meaning for type {kind}")
+    if keyword == "items" and not isinstance(value, dict):
+        raise ValueError(f"{where}.items must be a schema (an object)")
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise ValueError(f"{where}.{keyword} has a value of the wrong type")
+    if isinstance(value, int | float) and not abs(value) <= SAFE_INTEGER_MAX:  # NaN fails too
+        raise ValueError(
+            f"{where}.{keyword} must be a number of at most {SAFE_INTEGER_MAX} in size"
+        )
+    if isinstance(value, list):
+        scalar = str if keyword == "required" else (str, int, float)
+        if not all(isinstance(item, scalar) for item in value):
+            raise ValueError(f"{where}.{keyword} lists something of the wrong type")
+
+
 def _check_template(template: str) -> None:
     """A world path whose segments may hold ``{name}`` wildcards."""
+    plain = re.sub(r"\{[a-z][a-z0-9_]{0,31}\}", "x", template)
+    if "{" in plain or "}" in plain:
+        raise ValueError(f"{template} has a brace that is no {{name}}")
     try:
-        plain = paths.canonical_path(template.replace("{", "").replace("}", ""))
+        canonical = paths.canonical_path(plain)
     except ContractError as error:
         raise ValueError(error.message) from None
-    if plain != template.replace("{", "").replace("}", ""):
+    if canonical != plain:
         raise ValueError(f"{template} is not canonical")
 
 

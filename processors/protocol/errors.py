@@ -85,7 +85,9 @@ ERRORS: tuple[Row, ...] = (
     # The payload.
     _inputs("bad_json", "the text is not JSON (RFC 8259)", "correct it at the position named"),
     _inputs(
-        "bad_encoding", "the bytes are not UTF-8, or start with a byte order mark", "use UTF-8"
+        "bad_encoding",
+        "the bytes are not UTF-8, or not of the encoding they declare",
+        "use UTF-8, without a byte order mark",
     ),
     _inputs("bad_unicode", "a string holds a lone surrogate", "use whole characters"),
     _inputs("duplicate_key", "an object names a key twice", "keep one of them"),
@@ -109,10 +111,17 @@ ERRORS: tuple[Row, ...] = (
     _inputs("path_bad_prefix", "a write prefix is no folder under /artifacts/", "see the message"),
     # Documents and other data that a processor judges.
     _inputs("empty_input", "an attached artifact has no bytes", "attach the right file"),
-    _inputs("input_too_large", "an artifact is larger than max_input_bytes", "split or shrink it"),
+    _inputs(
+        "input_too_large",
+        "an artifact, or what it unpacks to, is larger than a limit of the registry",
+        "split or shrink it",
+    ),
     _inputs("unsupported_format", "the artifact's format is not one of those read", "convert it"),
     _inputs("format_mismatch", "the artifact is not what its name says", "correct name or file"),
     _inputs("corrupt_document", "the document cannot be parsed", "repair or export it again"),
+    _inputs(
+        "no_text", "the document holds no text, as a scan does", "recognise its text first (OCR)"
+    ),
     _inputs("encrypted_document", "the document needs a password", "remove the password first"),
     _inputs(
         "unknown_endpoint", "the inputs name an endpoint the registry lacks", "use a listed one"

@@ -12,6 +12,7 @@ from processors.protocol.errors import inputs_error
 
 FACETS = ("artifacts", "streams", "plan", "goals")
 PATH_CHARS_MAX = 1_024
+PREFIX_CHARS_MAX = 512  # leaves as much again for the names of outputs
 SEGMENT_BYTES_MAX = 255
 
 ATTACHED = "/artifacts/attached/"  # content-named files that a caller attached
@@ -29,7 +30,7 @@ def canonical_path(text: str) -> str:
     """
     if not text.startswith("/"):
         raise inputs_error("path_not_absolute", f"world path {_show(text)} does not start with /")
-    if len(text) > 3 * PATH_CHARS_MAX:  # no escape makes a path longer than three times itself
+    if len(text) > 12 * PATH_CHARS_MAX:  # a character of four bytes takes twelve when escaped
         raise inputs_error("path_too_long", f"a world path has {len(text)} characters")
     segments = [_segment(raw, text) for raw in text[1:].split("/")]
     path = "/" + "/".join(segments)
@@ -57,6 +58,10 @@ def canonical_prefix(text: str) -> str:
     if not path.startswith("/artifacts/") or path == "/artifacts/":
         raise inputs_error(
             "path_bad_prefix", f"write prefix {_show(text)} is no folder under /artifacts/"
+        )
+    if len(path) > PREFIX_CHARS_MAX:
+        raise inputs_error(
+            "path_too_long", f"write prefix of {len(path)} characters; at most {PREFIX_CHARS_MAX}"
         )
     for reserved in (ATTACHED, EXECUTIONS):
         if is_under(path, reserved):

@@ -1,9 +1,9 @@
 """The payload: the one JSON object a processor reads from its stdin.
 
 ``schema``, ``execution_id``, ``ref``, ``mode``, ``inputs``,
-``artifacts{NAME:{path,cid,size_bytes}}`` and ``write_prefix``. It is the only way in: no flag and no
-variable reaches the business code. The physical place of the files is a command-line argument and
-never part of the payload, so the same payload has the same bytes everywhere.
+``artifacts{NAME:{path,cid,size_bytes}}`` and ``write_prefix``. It is the only way in: no flag and
+no variable reaches the business code. The physical place of the files is a command-line argument
+and never part of the payload, so the same payload has the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ def decode(data: bytes) -> Payload:
         found = shapes.problem(item, _ARTIFACT, f"payload.artifacts.{name}")
         if found is not None or not is_name(name):
             raise inputs_error("schema_violation", found or "an artifact's name is malformed")
+        if paths.canonical_path(shapes.text(item, "path")) != shapes.text(item, "path"):
+            raise inputs_error("schema_violation", f"payload.artifacts.{name}.path: not canonical")
         artifacts[name] = Artifact(
             shapes.text(item, "path"), shapes.text(item, "cid"), shapes.count(item, "size_bytes")
         )

@@ -79,7 +79,7 @@ class Tail:
     def __init__(self, keep_bytes: int) -> None:
         self._keep_bytes = keep_bytes
         self._state = hashlib.sha256()
-        self.data = b""
+        self.data = bytearray()
         self.size_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
@@ -89,7 +89,7 @@ class Tail:
         self.data += chunk
         # Cutting at twice the size keeps the copying linear in what is fed.
         if len(self.data) > 2 * self._keep_bytes:
-            self.data = self.data[-self._keep_bytes :]
+            del self.data[: -self._keep_bytes]
 
     @property
     def digest(self) -> str:
@@ -102,12 +102,13 @@ class Tail:
         return self.size_bytes == len(self.data)
 
     def text(self, bytes_max: int = TAIL_BYTES_MAX) -> str:
-        """The last bytes as text, cut at a character's boundary."""
-        cut = self.data[-bytes_max:]
-        start = 0
-        while start < min(3, len(cut)) and cut[start] & 0xC0 == 0x80:
-            start += 1
-        return cut[start:].decode("utf-8", "replace")
+        """The last bytes as text, cut at a character's boundary.
+
+        A byte that is not UTF-8 becomes U+FFFD, which takes three itself; the limit holds for what
+        is returned.
+        """
+        text = _whole_characters(bytes(self.data[-bytes_max:])).decode("utf-8", "replace")
+        return _whole_characters(text.encode("utf-8")[-bytes_max:]).decode("utf-8")
 
 
 def run(
@@ -155,6 +156,14 @@ def run(
         timed_out=timed_out,
         stopped=None if timed_out else stop.signum,
     )
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """Leave out the end of a UTF-8 character whose beginning was cut off."""
+    start = 0
+    while start < min(3, len(data)) and data[start] & 0xC0 == 0x80:
+        start += 1
+    return data[start:]
 
 
 class _Start:

@@ -538,7 +538,7 @@ OUTSIDE = {
     "usage_empty": simulated.ok(usage={}),
     "usage_text": used("1"),
     "usage_negative": used(-1),
-    "usage_boolean": used(True),
+    "usage_boolean": used(True),  # noqa: FBT003 - a value of the reply
     "usage_huge": used(10**12),
 }
 
@@ -666,7 +666,7 @@ def bare(bench: Bench) -> Callable[[str], subprocess.CompletedProcess[bytes]]:
             "main(run)"
         )
         argv = [sys.executable, "-P", "-s", "-S", "-B", "-u", "-c", program]
-        return subprocess.run(  # noqa: S603 (our own interpreter and file)
+        return subprocess.run(
             [*argv, "--root", str(root), "--registry", str(registry)],
             input=payload.encode(),
             env={"PYTHONPATH": str(FOLDER / "tree/app"), "OPENAI_API_KEY": simulated.KEY},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import time
@@ -37,8 +38,12 @@ def send(
 ) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout_s)
     content = json.dumps(QUESTION).encode() if body is None else body
-    connection.request(method, path, content, headers)
-    return connection.getresponse()
+    try:
+        connection.request(method, path, content, headers)
+        return connection.getresponse()  # it owns the socket from here on
+    except OSError:
+        connection.close()
+        raise
 
 
 def test_the_official_client_gets_a_typed_completion(server: simulated.Server) -> None:
@@ -161,12 +166,12 @@ def test_a_late_answer_is_a_good_one(server: simulated.Server) -> None:
 def test_trickled_headers_outlive_a_limit_on_single_reads(server: simulated.Server) -> None:
     server.script(simulated.trickled_headers(every_s=0.02))
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=0.5)
-    connection.request("POST", simulated.PATH, b"{}")
-    began = time.monotonic()
-
     received = 0
-    while time.monotonic() - began < 1:
-        received += len(connection.sock.recv(64))
+    with contextlib.closing(connection):
+        connection.request("POST", simulated.PATH, b"{}")
+        began = time.monotonic()
+        while time.monotonic() - began < 1:
+            received += len(connection.sock.recv(64))
 
     assert received > len("HTTP/1.1 200 Simulated\r\nX-Trickle: ")
 

@@ -348,7 +348,7 @@ def _handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             self._handle()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
             """Stay quiet."""
 
         def _handle(self) -> None:

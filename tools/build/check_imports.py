@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Check the sources that the command line names; write the marker or fail with every finding."""
+    """Check the sources that the command line names; write the marker or name every finding."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--target", required=True)
     parser.add_argument("--deps", type=Path, required=True, help="lines of LABEL<tab>SHORT_PATH")
@@ -32,7 +32,9 @@ def main() -> None:
         if not any(is_offered(name, offered) for name in names)
     ]
     if found:
-        sys.exit("\n".join([*found, "Add the target that owns the module to deps, if layers allow."]))
+        sys.exit(
+            "\n".join([*found, "Add the target that owns the module to deps, if layers allow."])
+        )
     given.marker.touch()
 
 
@@ -64,8 +66,10 @@ def is_offered(name: str, offered: dict[str, str]) -> bool:
 
 
 def module_of(path: str) -> str:
-    """The module that a file offers: ``a.b`` for ours, ``a.`` for a package's own file, ``x/`` for
-    everything of a third-party top-level package.
+    """The module that a file offers.
+
+    ``a.b`` for ours, ``a.`` for a package's own file, ``x/`` for everything of a third-party
+    top-level package.
     """
     _, site, rest = path.partition("/site-packages/")
     if site:

@@ -16,8 +16,8 @@ from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import parse_ref
 
-# -P: no implicit folder on the path; -s and -S: no site folder of the user or the interpreter; -B: no
-# bytecode is written; -u: no buffering. -I and -E would switch PYTHONHASHSEED off.
+# -P: no implicit folder on the path; -s and -S: no site folder of the user or the interpreter; -B:
+# no bytecode is written; -u: no buffering. -I and -E would switch PYTHONHASHSEED off.
 PYTHON_ARGV: list[Json] = ["{python}", "-P", "-s", "-S", "-B", "-u", "{tree}/start.py"]
 
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def argv(found: registry.Registry, folder: str) -> list[Json]:
-    """Program and arguments that start a processor; ``{python}`` and ``{tree}`` are filled in later."""
+    """Program and arguments that start a processor, with ``{python}`` and ``{tree}`` to fill in."""
     if found.runtime == "exec":
         return [f"{{tree}}/app/{folder}/{found.entrypoint}"]
     return PYTHON_ARGV

@@ -23,8 +23,9 @@ from pathlib import Path
 _DROPPED = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 
 
-# The start file puts the tree's own folders behind the standard library, so that nothing in them can
-# hide a module of it; then it calls the program. It is a script, so it is compiled at every start.
+# The start file puts the tree's own folders behind the standard library, so that nothing in them
+# can hide a module of it; then it calls the program. It is a script, so it is compiled at every
+# start.
 _START = """import sys
 
 tree = __file__.rpartition("/")[0]
@@ -60,7 +61,8 @@ def main() -> None:
 def source_root(folder: Path) -> str:
     """The digest of a folder's files: their relative names and contents, in order of name."""
     files = {
-        path.relative_to(folder).as_posix(): "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): "sha256:"
+        + hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
         if path.is_file()
     }

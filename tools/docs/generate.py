@@ -31,13 +31,18 @@ def errors() -> str:
     lines = [
         "# Errors",
         "",
-        "Every failure is one code and one reason of this table. The code is stable; the reason is the",
-        "finer cause. Exit status and retry class belong to the row. `never`: the same call fails again;",
+        "Every failure is one code and one reason of this table. The code is stable; the reason is the",  # noqa: E501 - a line of the page
+        "finer cause. Exit status and retry class belong to the row. `never`: the same call fails again;",  # noqa: E501 - likewise
         "`once`: one more try is worth it; `bounded`: a few tries with growing pauses.",
         "",
     ]
     for code in CODES:
-        lines += [f"## {code}", "", "| reason | answered when | do | retry | exit |", "|---|---|---|---|---|"]
+        lines += [
+            f"## {code}",
+            "",
+            "| reason | answered when | do | retry | exit |",
+            "|---|---|---|---|---|",
+        ]
         for row in ERRORS:
             if row.code == code:
                 cells = (f"`{row.reason}`", row.trigger, row.action, row.retry, str(row.exit_code))
@@ -51,7 +56,7 @@ def flags() -> str:
     lines = [
         "# run_processor",
         "",
-        f"{run_processor.SUMMARY[0].upper()}{run_processor.SUMMARY[1:]}. Nothing has a default that",
+        f"{run_processor.SUMMARY[0].upper()}{run_processor.SUMMARY[1:]}. Nothing has a default that",  # noqa: E501 - a line of the page
         "changes what runs, and nothing is read from the environment.",
         "",
         "| flag | value | meaning |",
@@ -65,7 +70,11 @@ def flags() -> str:
             notes.append("may repeat")
         value = f"`{flag.metavar}`".replace("|", "\\|") if flag.metavar else ""
         lines.append(f"| `{flag.name}` | {value} | {'; '.join(notes)} |")
-    lines += ["", f"Exactly one of {', '.join(f'`{name}`' for name in run_processor.INPUTS)} is given.", ""]
+    lines += [
+        "",
+        f"Exactly one of {', '.join(f'`{name}`' for name in run_processor.INPUTS)} is given.",
+        "",
+    ]
     return "\n".join(lines)
 
 

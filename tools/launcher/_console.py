@@ -21,7 +21,7 @@ class LauncherError(Exception):
 def say(text: str) -> None:
     """Print ``text`` on stderr, each line marked as ours."""
     for line in text.splitlines():
-        print(f"tools/bazel: {line}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"tools/bazel: {line}\n")
 
 
 def tail(text: str) -> str:

@@ -169,7 +169,7 @@ def _outlying(root: Path, cwd: str) -> list[str]:
     """Return the folders we need that lie where the private root hides the host's."""
     named = [os.environ.get(name, "") for name in ("HOME", "TMPDIR", *_TRUST_VARIABLES)]
     wanted = {
-        "/var/tmp",
+        "/var/tmp",  # noqa: S108 - a place programs may expect, not a file of ours
         str(root.parent),
         os.path.dirname(os.path.dirname(os.path.dirname(__file__))),
         cwd,

@@ -23,7 +23,7 @@ import os
 import sys
 from pathlib import Path
 
-if sys.version_info < (3, 9):
+if sys.version_info < (3, 9):  # noqa: UP036 - an older one gets a sentence, not a traceback
     sys.exit(
         f"tools/bazel: error: Python 3.9 or newer is needed, this is {sys.version.split()[0]}."
     )

@@ -5,6 +5,8 @@
     processor   what ``run_processor`` runs: a checked registry and a tree of files
     lane_test   a pytest file; its folder is its lane
     sources     every Python file of a package, for lint and types
+    wheel_script
+                a program that a wheel carries
 """
 
 load("//tools/rules/private:lane_test.bzl", _lane_test = "lane_test")
@@ -12,9 +14,11 @@ load("//tools/rules/private:processor.bzl", _processor = "processor")
 load("//tools/rules/private:py_command.bzl", _py_command = "py_command")
 load("//tools/rules/private:py_module.bzl", _py_module = "py_module")
 load("//tools/rules/private:sources.bzl", _sources = "sources")
+load("//tools/rules/private:wheel_script.bzl", _wheel_script = "wheel_script")
 
 lane_test = _lane_test
 processor = _processor
 py_command = _py_command
 py_module = _py_module
 sources = _sources
+wheel_script = _wheel_script

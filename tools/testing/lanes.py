@@ -63,7 +63,10 @@ class LanePlugin:
                 item.user_properties += [("proves", row) for row in mark.args]
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+    def pytest_runtest_protocol(
+        self,
+        item: pytest.Item,  # noqa: ARG002 - pytest's own signature
+    ) -> Generator[None, object, object]:
         """Watch the test, its fixtures included."""
         self._violations.clear()
         self._watching = True
@@ -74,7 +77,8 @@ class LanePlugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, item: pytest.Item
+        self,
+        item: pytest.Item,  # noqa: ARG002 - pytest's own signature
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Turn an unannounced skip, and a violation that the test swallowed, into a failure."""
         report = yield

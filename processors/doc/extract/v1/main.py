@@ -36,8 +36,9 @@ LIBRARIES = {
     "text": "none",
 }
 
-# First bytes → what they are. Only the first two are read; the others make a better message.
+# First bytes → what they are. Only PDF and ZIP are read; the others make a better message.
 SIGNATURES = (
+    (b"%PDF-", "pdf"),
     (b"PK\x03\x04", "zip"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole"),
     (b"\x89PNG\r\n\x1a\n", "a PNG image"),
@@ -54,8 +55,8 @@ def run(job: Job) -> None:
     """Extract the attached document ``source``.
 
     Raises:
-        ContractError: ``ERR_INPUTS``: no usable name, bytes that do not agree with it, or a document
-            that is empty, too large, encrypted or corrupt.
+        ContractError: ``ERR_INPUTS``: no usable name, bytes that do not agree with it, or a
+            document that is empty, too large, encrypted or corrupt.
     """
     name = _declared_name(job)
     ending = name.rpartition(".")[2].lower()
@@ -69,6 +70,8 @@ def run(job: Job) -> None:
     with job.provider_call(LIBRARIES[wanted], "extract"):
         document = _read(job, path, wanted) if job.mode == "real" else _mock(path, wanted)
     text, metadata = document
+    if not text.strip():
+        raise inputs_error("no_text", f"the {wanted} document holds no text")
     data = text.encode("utf-8")
     limit = job.limit("max_output_bytes")
     if len(data) > limit:
@@ -121,22 +124,30 @@ def _declared_name(job: Job) -> str:
 
 def _check_agreement(head: bytes, wanted: str) -> None:
     """Refuse a document whose first bytes contradict its name."""
+    if wanted == "pdf" and b"%PDF-" in head[:1024]:
+        return
     seen = _kind(head)
     expected = {"pdf": "pdf", "docx": "zip"}.get(wanted, "text")
     if wanted == "docx" and seen == "ole":
         raise inputs_error(
             "encrypted_document", "the .docx is an OLE file: encrypted, or of Word 97 to 2003"
         )
-    if seen == "html" and wanted == "html":
+    if wanted == "html" and (seen == "html" or (seen == "text" and b"<" in head)):
         return
+    if wanted == "html" and seen == "text":
+        expected = "html"
     if seen != expected:
-        what = {"zip": "a ZIP archive", "ole": "an OLE file", "text": "plain text"}.get(seen, seen)
+        what = {
+            "pdf": "a PDF document",
+            "html": "an HTML page",
+            "zip": "a ZIP archive",
+            "ole": "an OLE file",
+            "text": "plain text",
+        }.get(seen, seen)
         raise inputs_error("format_mismatch", f"the name says {wanted}, the content is {what}")
 
 
 def _kind(head: bytes) -> str:
-    if b"%PDF-" in head[:1024]:
-        return "pdf"
     for signature, name in SIGNATURES:
         if head.startswith(signature):
             return name

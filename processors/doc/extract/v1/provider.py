@@ -1,47 +1,80 @@
 """The libraries behind doc/extract@1, one function for each format.
 
-PDF by PDFium, DOCX by mammoth (which makes HTML of it), HTML by Beautiful Soup and markdownify. Each
-library's errors are turned into ours where it is called, and nowhere else.
+PDF by PDFium, DOCX by mammoth (which makes HTML of it), HTML by Beautiful Soup and markdownify.
+Each library's errors are turned into ours where it is called, and nowhere else: whatever the bytes,
+the answer is a ``Document`` or a ``ContractError``.
 """
 
 from __future__ import annotations
 
+import codecs
 import ctypes
+import gc
+import itertools
 import re
 import zipfile
 from collections import Counter
 from xml.etree import ElementTree
-from xml.parsers.expat import ExpatError
 
 import mammoth
 import pypdfium2
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
+from bs4.dammit import EncodingDetector
+from bs4.exceptions import ParserRejectedMarkup
 from markdownify import MarkdownConverter
 from pypdfium2 import raw
 
-from processors.protocol.errors import inputs_error
+from processors.protocol.errors import ContractError, inputs_error
 
 HTML_BYTES_MAX = 8_388_608  # a parsed page takes about fifty times its size in memory
 UNZIPPED_BYTES_MAX = 268_435_456  # of a DOCX; more in 50 MiB is no document but a bomb
+XML_BYTES_MAX = 33_554_432  # of a DOCX, without its images; a few million words
+TITLE_CHARS_MAX = 1_000
+LANGUAGE_CHARS_MAX = 35  # RFC 5646 section 4.4.1
+HEADING_CHARS_MAX = 200
+BODY_SHARE = 0.2  # a size that sets less of the text than this is not the body's
 
 # What a page shows around its content, and what it does not show at all.
 _NOISE = (
     "script", "style", "noscript", "template", "svg", "canvas", "iframe", "object",
-    "nav", "aside", "footer", "form", "button", "dialog",
+    "nav", "aside", "footer", "dialog", "input", "button", "select", "textarea",
 )  # fmt: skip
+_UNSEEN = (
+    '[hidden], [aria-hidden="true"], [role="navigation"], [role="search"], '
+    'img[src^="data:"], img:not([src])'
+)
+_PERMALINKS = ("", "#", "¶", "§", "🔗", "\uf0c1")  # a heading's link to itself
 _BULLETS = re.compile(r"^[•◦▪‣·]\s*")
+_LETTER = re.compile(r"[^\W\d_]")
+_BLANKS = re.compile(r"[ \t\r\n]{100,}")  # markdownify takes quadratic time for these
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
 
 
 class _Line:
-    """A line of a page: its text, its size in points, and where its baseline lies, in points."""
+    """A line of a page: its text and size, and the baselines it starts and ends on, in points.
 
-    __slots__ = ("baseline", "size", "text")
+    They differ where PDFium has joined a divided word, and with it two lines.
+    """
 
-    def __init__(self, text: str, size: float, baseline: float) -> None:
+    __slots__ = ("end", "size", "start", "text")
+
+    def __init__(self, text: str, size: float, start: float, end: float) -> None:
         self.text = text
         self.size = size
-        self.baseline = baseline
+        self.start = start
+        self.end = end
+
+
+class _Converter(MarkdownConverter):
+    """Markdownify (whose stub lacks these two), with cells that cannot end early."""
+
+    def convert_td(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        cell = text.replace("|", r"\|")
+        return str(super().convert_td(el, cell, parent_tags))  # type: ignore[misc]
+
+    def convert_th(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        cell = text.replace("|", r"\|")
+        return str(super().convert_th(el, cell, parent_tags))  # type: ignore[misc]
 
 
 class Document:
@@ -50,11 +83,17 @@ class Document:
     __slots__ = ("language", "pages", "text", "title")
 
     def __init__(
-        self, text: str, title: str | None, language: str | None, pages: int | None
+        self,
+        text: str,
+        title: str | None,
+        language: str | None,
+        pages: int | None,
+        *,
+        tidy: bool = True,
     ) -> None:
-        self.text = _clean(text)
-        self.title = _clean(title).strip() or None if title else None
-        self.language = language.strip() or None if language else None
+        self.text = _tidy(_clean(text)) if tidy else _clean(text)
+        self.title = _short(title, TITLE_CHARS_MAX)
+        self.language = _short(language, LANGUAGE_CHARS_MAX)
         self.pages = pages
 
 
@@ -65,23 +104,24 @@ def read(path: str, format_: str, *, pages_max: int, text_bytes_max: int) -> Doc
         path: The file.
         format_: ``pdf``, ``html``, ``docx``, ``markdown`` or ``text``.
         pages_max: The most pages a PDF may have.
-        text_bytes_max: Where reading stops: the caller refuses a longer text anyway.
+        text_bytes_max: The most text a PDF may hold.
 
     Raises:
-        ContractError: ``ERR_INPUTS`` with reason ``corrupt_document``, ``encrypted_document`` or
-            ``input_too_large``.
+        ContractError: ``ERR_INPUTS`` with reason ``corrupt_document``, ``encrypted_document``,
+            ``bad_encoding`` or ``input_too_large``.
     """
-    if format_ == "pdf":
-        return _pdf(path, pages_max, text_bytes_max)
-    if format_ == "docx":
-        return _docx(path)
-    with open(path, "rb") as file:
-        data = file.read()
-    if format_ == "html":
-        return _html(data)
-    text = _decode(data)
-    heading = re.search(r"^# +(.+?)[ #]*$", text, re.MULTILINE) if format_ == "markdown" else None
-    return Document(text, heading and heading[1], None, None)
+    try:
+        if format_ == "pdf":
+            return _pdf(path, pages_max, text_bytes_max)
+        if format_ == "docx":
+            return _docx(path)
+        with open(path, "rb") as file:
+            data = file.read()
+        return _html(data) if format_ == "html" else _text(data, format_)
+    except (MemoryError, SystemError):  # out of memory, CPython may raise the second as well
+        pass
+    gc.collect()  # a half-read page is all cycles; without this, no memory to answer with
+    raise inputs_error("input_too_large", "reading the document takes more memory than there is")
 
 
 # PDF
@@ -100,10 +140,15 @@ def _pdf(path: str, pages_max: int, text_bytes_max: int) -> Document:
                 lines += page
                 size += sum(len(line.text) for line in page)
                 if size > text_bytes_max:
-                    break
+                    # Not left to the caller: cleaning could bring a cut text below the limit.
+                    raise inputs_error(
+                        "input_too_large", f"the text has more than {text_bytes_max} bytes"
+                    )
             return Document(
                 _markdown(lines), pdf.get_metadata_value("Title"), _pdf_language(pdf), pages
             )
+    except UnicodeDecodeError:
+        raise inputs_error("corrupt_document", "the PDF's title or language is not text") from None
     except pypdfium2.PdfiumError as error:
         if error.err_code == raw.FPDF_ERR_PASSWORD:
             raise inputs_error("encrypted_document", "the PDF needs a password") from None
@@ -111,18 +156,25 @@ def _pdf(path: str, pages_max: int, text_bytes_max: int) -> Document:
 
 
 def _page_lines(pdf: pypdfium2.PdfDocument, index: int) -> list[_Line]:
-    """The lines of a page, placed by their first characters."""
+    """The lines of a page; a line's size is that of its first letter, not of a bullet."""
     page = pdf[index]
     words = page.get_textpage()
-    x, y = ctypes.c_double(), ctypes.c_double()
+    x, start, end = ctypes.c_double(), ctypes.c_double(), ctypes.c_double()
+
+    def place(position: int) -> int:
+        return int(raw.FPDFText_GetCharIndexFromTextIndex(words.raw, position))
+
     try:
         found = []
         at = 0
         for text in words.get_text_range().split("\n"):
             if text.strip():
-                raw.FPDFText_GetCharOrigin(words.raw, at, x, y)
-                size = round(raw.FPDFText_GetFontSize(words.raw, at), 1)
-                found.append(_Line(text.strip(), size, y.value))
+                letter = _LETTER.search(text)
+                first = place(at + (letter.start() if letter else 0))
+                raw.FPDFText_GetCharOrigin(words.raw, first, x, start)
+                raw.FPDFText_GetCharOrigin(words.raw, place(at + len(text.rstrip()) - 1), x, end)
+                size = round(raw.FPDFText_GetFontSize(words.raw, first), 1)
+                found.append(_Line(text.strip(), size, start.value, end.value))
             at += len(text) + 1
         return found
     finally:
@@ -143,33 +195,48 @@ def _markdown(lines: list[_Line]) -> str:
     weights: Counter[float] = Counter()
     for line in lines:
         weights[line.size] += len(line.text)
-    body = weights.most_common(1)[0][0] if weights else 0.0
-    larger = sorted({line.size for line in lines if line.size > 1.15 * body}, reverse=True)
-    out: list[str] = []
-    before: _Line | None = None
+    enough = BODY_SHARE * weights.total()
+    # A listing in small print may be longer than the text around it, which is no heading for it.
+    body = max((size for size, weight in weights.items() if weight >= enough), default=0.0)
+    larger = sorted((size for size in weights if size > 1.15 * body), reverse=True)
+    step_max = _step_max(lines)
+    blocks: list[_Line] = []
     for line in lines:
-        bullet = _BULLETS.match(line.text)
-        if before is not None and not bullet and _continues(before, line):
-            out[-1] = _join(out[-1], line.text)
-        elif line.size in larger:
-            out.append(f"{'#' * min(larger.index(line.size) + 1, 4)} {line.text}")
+        before = blocks[-1] if blocks and not _BULLETS.match(line.text) else None
+        if before is not None and _continues(before, line, step_max):
+            before.text += f" {line.text}"  # PDFium has joined divided words already
+            before.end = line.end
         else:
-            out.append(f"- {line.text[bullet.end() :]}" if bullet else line.text)
-        before = line
-    return "\n\n".join(out)
+            blocks.append(line)
+    return "\n\n".join(_block(block, larger) for block in blocks)
 
 
-def _continues(before: _Line, line: _Line) -> bool:
+def _block(block: _Line, larger: list[float]) -> str:
+    if bullet := _BULLETS.match(block.text):
+        return f"- {block.text[bullet.end() :]}"
+    heading = len(block.text) <= HEADING_CHARS_MAX and _LETTER.search(block.text)
+    if block.size in larger and heading:
+        return f"{'#' * min(larger.index(block.size) + 1, 4)} {block.text}"
+    return block.text
+
+
+def _step_max(lines: list[_Line]) -> float:
+    """How far below a line the next one of its paragraph may lie, in sizes of the type.
+
+    Most steps of a document are from line to line of a paragraph, so the commonest one tells how it
+    is spaced. Steps below one size or above two and a half are none of these.
+    """
+    steps: Counter[float] = Counter()
+    for before, line in itertools.pairwise(lines):
+        step = before.end - line.start
+        if line.size == before.size > 0 and line.size <= step <= 2.5 * line.size:
+            steps[round(step / line.size, 1)] += 1
+    return max(1.35, 1.15 * steps.most_common(1)[0][0]) if steps else 1.35
+
+
+def _continues(before: _Line, line: _Line, step_max: float) -> bool:
     """Whether a line goes on with the one before: the same size, and the next one below it."""
-    step = before.baseline - line.baseline
-    return line.size == before.size and 0 <= step <= 1.35 * line.size
-
-
-def _join(before: str, line: str) -> str:
-    """Continue a paragraph; a hyphen at the line's end between letters is a division."""
-    if re.search(r"[^\W\d_]-$", before) and line[:1].islower():
-        return before[:-1] + line
-    return f"{before} {line}"
+    return line.size == before.size and 0 <= before.end - line.start <= step_max * line.size
 
 
 # HTML and DOCX
@@ -181,20 +248,26 @@ def _html(data: bytes) -> Document:
             "input_too_large", f"the page has {len(data)} bytes; at most {HTML_BYTES_MAX}"
         )
     try:
-        soup = BeautifulSoup(data, "html.parser")
+        soup = BeautifulSoup(_BLANKS.sub("\n", _decode_html(data)), "lxml")
         title = soup.title.get_text() if soup.title else None
         root = soup.find("html")
-        language = root.get("lang") if root else None
+        language = root.get("lang") or root.get("xml:lang") if root else None
         for element in soup.find_all(_NOISE):
             element.decompose()
-        for element in soup.select(
-            '[hidden], [aria-hidden="true"], img[src^="data:"], img:not([src])'
-        ):
+        for element in soup.select(_UNSEEN):
             element.decompose()
-        content = soup.find("main") or soup.find("article") or soup.body or soup
-        text = MarkdownConverter(heading_style="atx", bullets="-").convert_soup(content)
-    except RecursionError:
-        raise inputs_error("corrupt_document", "the page is nested too deeply") from None
+        for link in soup.select(":is(h1, h2, h3, h4, h5, h6) a[href^='#']"):
+            if link.get_text().strip() in _PERMALINKS:
+                link.decompose()
+            else:
+                link.unwrap()
+        articles = soup.find_all("article")
+        content = soup.find("main") or (articles[0] if len(articles) == 1 else soup.body) or soup
+        text = _Converter(heading_style="atx", bullets="-").convert_soup(content)
+    except (RecursionError, ParserRejectedMarkup, ValueError):  # the last for <ol start="?">
+        raise inputs_error(
+            "corrupt_document", "the page is nested too deeply, or is no HTML"
+        ) from None
     return Document(text, title, str(language) if language else None, None)
 
 
@@ -207,7 +280,9 @@ def _docx(path: str) -> Document:
             # An image becomes an element without a source, which the HTML step drops.
             images = mammoth.images.img_element(lambda _: {})
             html = mammoth.convert_to_html(file, convert_image=images).value
-    except (zipfile.BadZipFile, KeyError, ValueError, ExpatError, ElementTree.ParseError) as error:
+    except (ContractError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - mammoth judges nothing; it trips over bad XML
         kind = type(error).__name__
         raise inputs_error("corrupt_document", f"the DOCX cannot be parsed ({kind})") from None
     found = _html(f"<body>{html}</body>".encode())
@@ -222,6 +297,13 @@ def _check_archive(archive: zipfile.ZipFile) -> None:
     if size > UNZIPPED_BYTES_MAX:
         raise inputs_error(
             "input_too_large", f"the DOCX unpacks to {size} bytes; at most {UNZIPPED_BYTES_MAX}"
+        )
+    size = sum(
+        member.file_size for member in members if not member.filename.startswith("word/media/")
+    )
+    if size > XML_BYTES_MAX:
+        raise inputs_error(
+            "input_too_large", f"the DOCX holds {size} bytes of XML; at most {XML_BYTES_MAX}"
         )
     if "word/document.xml" not in archive.namelist():
         raise inputs_error("format_mismatch", "the ZIP archive holds no word/document.xml")
@@ -239,19 +321,46 @@ def _docx_properties(archive: zipfile.ZipFile) -> tuple[str | None, str | None]:
 # Text
 
 
-def _decode(data: bytes) -> str:
-    """Text by its byte order mark, else as UTF-8, else as Windows-1252 (as browsers do)."""
-    marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise inputs_error("corrupt_document", "the text is not UTF-8, UTF-16 or Windows-1252")
+def _text(data: bytes, format_: str) -> Document:
+    text = _decode(data, "utf-8-sig")
+    heading = re.search(r"^# +(.*)$", text, re.MULTILINE) if format_ == "markdown" else None
+    title = heading[1].rstrip(" #\r") if heading else None
+    # Blanks and empty lines are the author's: in Markdown they mean something.
+    return Document(text, title, None, None, tidy=False)
+
+
+def _decode_html(data: bytes) -> str:
+    """Text by its byte order mark, else by the encoding the page declares, else as UTF-8."""
+    declared = EncodingDetector.find_declared_encoding(data, is_html=True) or "utf-8-sig"
+    return _decode(data, declared)
+
+
+def _decode(data: bytes, encoding: str) -> str:
+    """Text by its byte order mark, else in the encoding given; never by a guess."""
+    if data.startswith(codecs.BOM_UTF8):
+        encoding = "utf-8-sig"
+    elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    try:
+        # By these two names, pages mean Windows-1252 (WHATWG Encoding, section 4.2).
+        western = codecs.lookup(encoding).name in ("ascii", "iso8859-1")
+        return data.decode("cp1252" if western else encoding)
+    except (UnicodeDecodeError, LookupError):
+        raise inputs_error("bad_encoding", f"the text is not {encoding[:40]}") from None
 
 
 def _clean(text: str) -> str:
-    """One kind of line end, no control characters, no trailing blanks, one empty line at most."""
+    """One kind of line end, no control characters, one line end at the end."""
     text = re.sub(r"\r\n?|[\u2028\u2029\f]", "\n", text)
-    lines = [line.rstrip() for line in _CONTROL.sub("", text).split("\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"
+    return _CONTROL.sub("", text).strip("\n") + "\n"
+
+
+def _tidy(text: str) -> str:
+    """No trailing blanks, and one empty line at most."""
+    lines = [line.rstrip() for line in text.split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
+
+
+def _short(text: str | None, chars_max: int) -> str | None:
+    """One line, not longer than anyone reads; None when there is nothing in it."""
+    return " ".join(_clean(text or "").split())[:chars_max] or None

@@ -1,0 +1,112 @@
+"""Standard streams that are closed, broken, full or not read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.harness import MOCK, ZOO_COMMAND, Result, finish, start, zoo_words
+
+LISTEN = ("--ref", "hostile/zoo@1", *MOCK, "--write-prefix", "/artifacts/zoo/", "--inputs", "-")
+
+
+def redirected(how: str, *words: str, world: Path, timeout_s: float = 30) -> Result:
+    """Run the command with a shell's redirections, such as ``2>&-``."""
+    script = f'exec "$0" "$@" {how}'
+    argv = ["/bin/sh", "-c", script, str(ZOO_COMMAND), *words, "--world", str(world)]
+    ended = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False
+    )
+    return Result(ended.returncode, ended.stdout, ended.stderr, world)
+
+
+@pytest.mark.proves("HR-4")
+@pytest.mark.parametrize("how", ["2>&-", "0<&- 2>&-", "0<&-", "2>/dev/full"])
+def test_a_missing_stream_changes_nothing_on_stdout(how: str, tmp_path: Path) -> None:
+    result = redirected(how, *zoo_words("print_stdout"), world=tmp_path)
+
+    assert result.exit_code == 0
+    assert result.envelope["status"] == "success"
+    assert result.output("seen.txt") == b"seen\n"
+    assert result.stderr == b"" or "2>" not in how
+
+
+@pytest.mark.proves("HR-4")
+def test_an_error_is_told_without_a_stderr(tmp_path: Path) -> None:
+    result = redirected("2>&-", *zoo_words("raise"), world=tmp_path)
+
+    assert result.error == ("ERR_ADAPTER_INVOCATION", "processor_error")
+    assert result.exit_code == 1
+
+
+@pytest.mark.proves("HR-4")
+def test_inputs_from_a_closed_stdin_are_no_inputs(tmp_path: Path) -> None:
+    result = redirected("0<&-", *LISTEN, "--json", world=tmp_path)
+
+    assert result.error[0] == "ERR_INPUTS"
+    assert result.exit_code == 2
+
+
+@pytest.mark.proves("HR-4", "EV-9")
+@pytest.mark.parametrize("how", ["1>&-", "1>/dev/full", "0<&- 1>&- 2>&-"])
+def test_an_envelope_that_nobody_gets_is_no_success(how: str, tmp_path: Path) -> None:
+    result = redirected(how, *zoo_words("good"), world=tmp_path)
+
+    assert result.exit_code not in (0, 2)
+    assert result.exit_code < 128
+    assert b"Traceback" not in result.stderr
+    assert result.stdout == b""
+
+
+@pytest.mark.proves("HR-4")
+def test_a_stdout_without_a_reader_is_no_success(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start(*zoo_words("good"), world=tmp_path, command=ZOO_COMMAND, stdout=writer) as process:
+        os.close(writer)
+        result = finish(process, world=tmp_path)
+
+    assert result.exit_code == 1
+    assert b"Traceback" not in result.stderr
+
+
+@pytest.mark.proves("HR-4")
+@pytest.mark.parametrize("behaviour", ["good", "flood_stderr"])
+def test_a_stderr_whose_reader_is_gone_changes_nothing(behaviour: str, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = zoo_words(behaviour)
+    with start(*words, world=tmp_path, command=ZOO_COMMAND, stderr=writer) as process:
+        os.close(writer)
+        result = finish(process, world=tmp_path)
+
+    assert result.exit_code == 0
+    assert result.envelope["status"] == "success"
+
+
+@pytest.mark.proves("HR-4")
+def test_a_stderr_that_nobody_reads_does_not_stop_the_work(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    fill(writer)
+    with start(*zoo_words("good"), world=tmp_path, command=ZOO_COMMAND, stderr=writer) as process:
+        os.close(writer)
+        try:
+            result = finish(process, world=tmp_path, timeout_s=20)
+        finally:
+            os.close(reader)
+
+    assert result.exit_code == 0
+    assert result.envelope["status"] == "success"
+
+
+def fill(fd: int) -> None:
+    """Write into a pipe until it takes no more."""
+    os.set_blocking(fd, False)
+    try:
+        while True:
+            os.write(fd, b"\n" * 4_096)
+    except BlockingIOError:
+        os.set_blocking(fd, True)

@@ -1,0 +1,333 @@
+"""Rules about the source itself, each a function from a tree of files to its findings.
+
+They read text and never import it. ``product`` is orchestrator/, processors/ and, once it exists,
+modal_app/. A finding starts with the file's path; no finding means that the rule holds.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import yaml
+
+MODES = ("mock", "real")
+MODULE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 60
+PARTS = ("orchestrator", "processors", "modal_app")
+
+RUN = "orchestrator/execution/run.py"
+ADAPTERS = "orchestrator/execution/adapters/"
+SPAWN = "processors/protocol/spawn.py"
+PROCESSOR_FILES = {"__init__.py", "main.py", "provider.py", "registry.yaml", "BUILD.bazel"}
+
+_PROCESSOR = re.compile(r"processors/(?!protocol/)\w+/\w+/v\d+/(\w+)\.py")
+_MAIN = re.compile(r"processors\.(?!protocol\b)\w+\.\w+\.v\d+\.main")
+_ANY_PROCESSOR = re.compile(r"processors\.(?!protocol\b)\w+")
+
+# Keywords called "mode" that are not ours: of open(), of pydantic.
+_OTHER_MODES = ("open", "model_validator", "field_validator", "model_dump")
+
+# Calls and modules that start a program.
+_STARTERS = re.compile(
+    r"os\.(fork|forkpty|system|popen|exec\w+|spawn\w+|posix_spawnp?)|"
+    r"(subprocess|multiprocessing|pty|runpy|importlib|asyncio\.create_subprocess\w+)\b.*|__import__"
+)
+
+# Calls that change a file system.
+_WRITERS = re.compile(
+    r"os\.(write|rename|renames|replace|remove|unlink|rmdir|removedirs|mkdir|makedirs|link|symlink|"
+    r"truncate|ftruncate|chmod|chown|utime|mkfifo|open|fdopen|sendfile|copy_file_range)|"
+    r"(shutil|tempfile)\..*|.*\.(write_text|write_bytes|touch)"
+)
+
+
+def root() -> Path:
+    """The repository as the build laid it out for this test."""
+    return Path(os.environ["TEST_SRCDIR"]) / os.environ["TEST_WORKSPACE"]
+
+
+class Module:
+    """One source file: its path from the root, its text and its syntax tree."""
+
+    def __init__(self, base: Path, file: Path) -> None:
+        self.path = file.relative_to(base).as_posix()
+        self.text = file.read_text()
+        self.tree = ast.parse(self.text, self.path)
+
+    def at(self, node: ast.AST, words: str) -> str:
+        """A finding."""
+        return f"{self.path}:{getattr(node, 'lineno', 1)}: {words}"
+
+
+def product(base: Path) -> list[Module]:
+    """Every source file of the product."""
+    return [
+        Module(base, file)
+        for part in PARTS
+        for file in sorted((base / part).rglob("*.py"))
+        if "tree" not in file.relative_to(base).parts  # what the build made of them
+    ]
+
+
+def registry_files(base: Path) -> list[Path]:
+    """Every processor's ``registry.yaml``."""
+    return sorted((base / "processors").glob("*/*/v*/registry.yaml"))
+
+
+def imports(module: Module) -> Iterator[tuple[ast.stmt, str]]:
+    """Each import, anywhere in a file, as one dotted name: ``from a import b`` is ``a.b``."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            source = "." * node.level + (node.module or "")
+            for alias in node.names:
+                yield node, f"{source}.{alias.name}"
+
+
+def _dotted(node: ast.AST) -> str:
+    """``a.b.c`` of a name or attribute; a dot alone for what is computed."""
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def foreign_modes(base: Path) -> list[str]:
+    """HR-1: a word other than the two used as a mode, in code or in a registry."""
+    found = []
+    for module in product(base):
+        for node in ast.walk(module.tree):
+            found += [
+                module.at(node, f"{word!r} is used as a mode")
+                for word in _mode_words(node)
+                if word not in MODES
+            ]
+    for file in registry_files(base):
+        for word in _yaml_modes(yaml.safe_load(file.read_text())):
+            if word not in MODES:
+                found.append(f"{file.relative_to(base)}: {word!r} is used as a mode")
+    return found
+
+
+def _is_mode(node: ast.AST) -> bool:
+    """Whether an expression is called mode: ``mode``, ``x.mode``, ``MODES``, ``x["mode"]``."""
+    if isinstance(node, ast.Subscript):
+        node = node.slice
+    name = str(node.value) if isinstance(node, ast.Constant) else _dotted(node).rpartition(".")[2]
+    return re.fullmatch(r"(\w+_)?modes?", name.lower().lstrip("-_")) is not None
+
+
+def _words(node: ast.AST | None) -> list[str]:
+    if node is None:
+        return []
+    constants = [each for each in ast.walk(node) if isinstance(each, ast.Constant)]
+    return [each.value for each in constants if isinstance(each.value, str)]
+
+
+def _mode_words(node: ast.AST) -> list[str]:
+    """The words that one node gives to a mode or compares it with."""
+    match node:
+        case ast.Compare(left=left, comparators=others):
+            sides = [left, *others]
+            named = any(_is_mode(side) and not isinstance(side, ast.Constant) for side in sides)
+            plain = [side for side in sides if not isinstance(side, ast.Subscript | ast.Call)]
+            return [word for side in plain for word in _words(side)] if named else []
+        case ast.Assign(targets=targets, value=value):
+            return _words(value) if any(map(_is_mode, targets)) else []
+        case ast.AnnAssign(target=target, value=value):
+            return _words(value) if _is_mode(target) else []
+        case ast.Call(func=function, keywords=keywords):
+            if _dotted(function).rpartition(".")[2] in _OTHER_MODES:
+                return []
+            values = [each.value for each in keywords if each.arg in ("mode", "modes")]
+            return [word for value in values if _is_literal(value) for word in _words(value)]
+        case ast.Dict(keys=keys, values=values):
+            pairs = zip(keys, values, strict=True)
+            chosen = [value for key, value in pairs if key is not None and _is_mode(key)]
+            return [word for value in chosen if _is_literal(value) for word in _words(value)]
+        case ast.Match(subject=subject, cases=cases):
+            return [w for each in cases for w in _words(each.pattern)] if _is_mode(subject) else []
+        case ast.arguments():
+            return [] if not _default_modes(node) else ["a default"]
+    return []
+
+
+def _is_literal(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant | ast.Tuple | ast.List | ast.Set)
+
+
+def _default_modes(node: ast.arguments) -> list[str]:
+    """Parameters called mode that have a default."""
+    positional = [*node.posonlyargs, *node.args]
+    last = positional[len(positional) - len(node.defaults) :]
+    keyword = [
+        arg
+        for arg, value in zip(node.kwonlyargs, node.kw_defaults, strict=True)
+        if value is not None
+    ]
+    return [arg.arg for arg in (*last, *keyword) if arg.arg in ("mode", "modes")]
+
+
+def _yaml_modes(value: object) -> Iterator[object]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if str(key).lower() in ("mode", "modes"):
+                yield from item if isinstance(item, list) else [item]
+            yield from _yaml_modes(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _yaml_modes(item)
+
+
+def second_paths(base: Path) -> list[str]:
+    """HR-2: a way to run a processor besides run → adapter → spawn.run → start file."""
+    found = []
+    for module in product(base):
+        reaches = module.path == RUN or module.path.startswith(ADAPTERS)
+        spawns = module.path.startswith((ADAPTERS, "modal_app/"))
+        for node, name in imports(module):
+            if f"{name}.".startswith("orchestrator.execution.adapters.") and not reaches:
+                found.append(module.at(node, f"only {RUN} imports an adapter"))
+            if name in ("processors.protocol.spawn.run", "processors.protocol.spawn.*"):
+                found += [] if spawns else [module.at(node, "only an adapter takes spawn.run")]
+            if _MAIN.match(name):
+                found.append(module.at(node, "only the build's start file imports a main"))
+            if _STARTERS.fullmatch(name):
+                found.append(module.at(node, f"{name}: only {SPAWN} starts a program"))
+        for part in ast.walk(module.tree):
+            name = _dotted(part)
+            if name.endswith("spawn.run") and not spawns:
+                found.append(module.at(part, "only an adapter uses spawn.run"))
+            if _STARTERS.fullmatch(name) and module.path != SPAWN:
+                found.append(module.at(part, f"{name}: only {SPAWN} starts a program"))
+    return found
+
+
+def thick_processors(base: Path) -> list[str]:
+    """HR-3: a file that a processor must not have; an import that mock mode would need."""
+    found = []
+    for folder in sorted((base / "processors").glob("*/*/v*")):
+        names = {path.name for path in folder.iterdir() if path.name != "tree"}
+        where = folder.relative_to(base)
+        found += [f"{where}/{name}: not a part" for name in sorted(names - PROCESSOR_FILES)]
+        found += [
+            f"{where}/{name}: missing" for name in ("main.py", "registry.yaml") if name not in names
+        ]
+    for module in product(base):
+        if (file := _PROCESSOR.fullmatch(module.path)) is None:
+            continue
+        own = module.path.removesuffix(f"{file[1]}.py").replace("/", ".")
+        for node, name in imports(module):
+            always = node in module.tree.body
+            lazy = file[1] == "provider" or (not always and name.startswith(own + "provider"))
+            if name.startswith(own + "provider") and (file[1] != "main" or always):
+                found.append(module.at(node, "provider.py is imported inside a call of main.py"))
+            elif file[1] == "main" and not lazy and not _is_thin(name):
+                found.append(module.at(node, f"{name}: neither standard library nor protocol"))
+    return found
+
+
+def _is_thin(name: str) -> bool:
+    top = name.partition(".")[0]
+    return top in sys.stdlib_module_names or f"{name}.".startswith("processors.protocol.")
+
+
+def writing_adapters(base: Path) -> list[str]:
+    """RC-4: a call in an adapter that changes a file system."""
+    found = []
+    for module in product(base):
+        if not module.path.startswith(ADAPTERS):
+            continue
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call):
+                name = _dotted(node.func)
+                opens = name.rpartition(".")[2] == "open"
+                if opens or _WRITERS.fullmatch(name):
+                    found.append(module.at(node, f"{name}: an adapter touches no file"))
+        found += [
+            module.at(node, f"{name}: an adapter touches no file")
+            for node, name in imports(module)
+            if name.partition(".")[0] in ("pathlib", "shutil", "tempfile", "io")
+            or (name.startswith("os.") and _WRITERS.fullmatch(name))
+        ]
+    return found
+
+
+def crossed_layers(base: Path) -> list[str]:
+    """The arrows of the layout: an import against one of them."""
+    found = []
+    for module in product(base):
+        for node, name in imports(module):
+            if name.startswith("."):
+                found.append(module.at(node, "an import is written in full"))
+            elif not _is_allowed(module.path, name):
+                found.append(module.at(node, f"{name}: against the layers"))
+    return found
+
+
+def _is_allowed(path: str, name: str) -> bool:
+    top = name.partition(".")[0]
+    if path.startswith("processors/protocol/"):
+        return top in sys.stdlib_module_names or _is_thin(name) or name == "processors"
+    if top in ("django", "fastapi", "flask", "starlette", "aiohttp", "tests", "tools"):
+        return False
+    if path.startswith("orchestrator/"):
+        return _ANY_PROCESSOR.match(name) is None and top != "modal_app"
+    if top in ("orchestrator", "modal_app"):
+        return path.startswith("modal_app/") and top == "modal_app"
+    own = "processors." + ".".join(path.split("/")[1:4])  # another processor is no library
+    return _ANY_PROCESSOR.match(name) is None or f"{name}.".startswith(own + ".")
+
+
+def secret_names(base: Path) -> list[str]:
+    """SE-2: the name of a declared secret in code, where only registries may have it."""
+    names = set()
+    for file in registry_files(base):
+        names |= set(yaml.safe_load(file.read_text())["secrets"])
+    return [
+        module.at(node, f"{name}: secrets are named in registry.yaml alone")
+        for module in product(base)
+        for node in ast.walk(module.tree)
+        for name in sorted(names)
+        if (isinstance(node, ast.Constant) and name in str(node.value))
+        or (isinstance(node, ast.Name) and node.id == name)
+    ]
+
+
+def sizes(base: Path) -> list[str]:
+    """Modules and functions that no longer fit a head or a screen; packages with code in them."""
+    found = []
+    for module in product(base):
+        lines = module.text.count("\n")
+        if lines > MODULE_LINES_MAX:
+            found.append(f"{module.path}: {lines} lines; at most {MODULE_LINES_MAX}")
+        if module.path.endswith("__init__.py") and (
+            len(module.tree.body) != 1 or ast.get_docstring(module.tree) is None
+        ):
+            found.append(f"{module.path}: holds more or less than a docstring")
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > FUNCTION_LINES_MAX:
+                    found.append(module.at(node, f"{node.name} has {length} lines"))
+    return found
+
+
+RULES: dict[str, Callable[[Path], list[str]]] = {
+    rule.__name__: rule
+    for rule in (
+        foreign_modes,
+        second_paths,
+        thick_processors,
+        writing_adapters,
+        crossed_layers,
+        secret_names,
+        sizes,
+    )
+}

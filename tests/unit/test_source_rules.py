@@ -1,0 +1,203 @@
+"""The source keeps its rules, and each rule sees what is planted against it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.unit import source_rules
+from tests.unit.source_rules import PARTS, RULES, product, registry_files, root
+
+LOCAL = "orchestrator/execution/adapters/local.py"
+RUN = "orchestrator/execution/run.py"
+CHAT = "processors/llm/chat/v1/main.py"
+PROVIDER = "processors/llm/chat/v1/provider.py"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The product's sources, to be spoiled."""
+    for part in PARTS:
+        if (root() / part).is_dir():
+            shutil.copytree(root() / part, tmp_path / part, ignore=shutil.ignore_patterns("tree"))
+    return tmp_path
+
+
+def plant(base: Path, path: str, text: str) -> None:
+    """Append to a file, or make it."""
+    file = base / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    old = file.read_text() if file.exists() else ""
+    file.unlink(missing_ok=True)
+    file.write_text(f"{old}\n{text}\n")
+
+
+def test_the_rules_see_the_whole_product() -> None:
+    seen = {module.path for module in product(root())}
+
+    assert seen >= {LOCAL, RUN, CHAT, PROVIDER, "orchestrator/cli/run_processor.py"}
+    assert seen >= {"processors/doc/extract/v1/main.py", "processors/protocol/spawn.py"}
+    assert len(registry_files(root())) >= 2
+    assert all(len(file.relative_to(root()).parts) == 5 for file in registry_files(root()))
+
+
+@pytest.mark.proves("HR-1")
+def test_no_word_but_mock_and_real_is_used_as_a_mode() -> None:
+    assert source_rules.foreign_modes(root()) == []
+
+
+@pytest.mark.proves("HR-2")
+def test_there_is_one_way_to_run_a_processor() -> None:
+    assert source_rules.second_paths(root()) == []
+
+
+@pytest.mark.proves("HR-3")
+def test_processors_are_thin() -> None:
+    assert source_rules.thick_processors(root()) == []
+
+
+@pytest.mark.proves("RC-4")
+def test_an_adapter_changes_no_file() -> None:
+    assert source_rules.writing_adapters(root()) == []
+
+
+def test_imports_follow_the_layers_and_the_protocol_needs_the_standard_library_alone() -> None:
+    assert source_rules.crossed_layers(root()) == []
+
+
+@pytest.mark.proves("SE-2")
+def test_code_names_no_secret() -> None:
+    assert source_rules.secret_names(root()) == []
+
+
+def test_modules_and_functions_stay_small_and_packages_empty() -> None:
+    assert source_rules.sizes(root()) == []
+
+
+PLANTED: dict[str, list[tuple[str, str]]] = {
+    "foreign_modes": [
+        (RUN, "def f(mode: str) -> bool:\n    return mode == 'smoke'"),
+        (RUN, "def f(request) -> bool:\n    return request.mode in ('mock', 'simulate')"),
+        (RUN, "def f(request) -> bool:\n    return 'default' != request.mode"),
+        (RUN, "def f(meta) -> bool:\n    return meta['mode'] == 'MOCK'"),
+        (RUN, "MODES = ('mock', 'real', 'dry')"),
+        (RUN, "mode: str = 'replay'"),
+        (RUN, "x = {'mode': 'record'}"),
+        (RUN, "x = Payload(mode='canary')"),
+        (RUN, "def f(mode: str = 'mock') -> None: ..."),
+        (RUN, "def f(*, mode: str = 'real') -> None: ..."),
+        (RUN, "def f(mode: str) -> None:\n    match mode:\n        case 'fake':\n            pass"),
+        ("processors/llm/chat/v1/registry.yaml", "extra: {mode: smoke}"),
+        ("processors/llm/chat/v1/registry.yaml", "modes: [mock, dry]"),
+    ],
+    "second_paths": [
+        ("orchestrator/cli/output.py", "from orchestrator.execution.adapters import local"),
+        ("orchestrator/cli/output.py", "import orchestrator.execution.adapters.local"),
+        ("orchestrator/second.py", "from orchestrator.execution.adapters.local import invoke"),
+        ("orchestrator/execution/checks.py", "import orchestrator.execution.adapters"),
+        ("orchestrator/cli/output.py", "from processors.protocol.spawn import run"),
+        ("orchestrator/cli/output.py", "from processors.protocol.spawn import *"),
+        (RUN, "def f() -> None:\n    spawn.run([])"),
+        (RUN, "start = spawn.run"),
+        (RUN, "def f() -> None:\n    from processors.llm.chat.v1.main import run"),
+        (RUN, "import processors.llm.chat.v1.main"),
+        (RUN, "import subprocess"),
+        (RUN, "def f() -> None:\n    os.system('x')"),
+        (RUN, "from os import fork"),
+        (RUN, "def f() -> None:\n    os.posix_spawn('x', [], {})"),
+        (RUN, "import importlib"),
+        (RUN, "x = __import__('processors.llm.chat.v1.main')"),
+        (CHAT, "import subprocess"),
+        (LOCAL, "import multiprocessing.pool"),
+    ],
+    "thick_processors": [
+        ("processors/llm/chat/v1/helpers.py", ""),
+        ("processors/llm/chat/v1/run.sh", "exit"),
+        (CHAT, "import openai"),
+        (CHAT, "def f() -> None:\n    import openai"),
+        (CHAT, "from orchestrator import lanes"),
+        (CHAT, "from processors.llm.chat.v1 import provider"),
+        (CHAT, "from processors.llm.chat.v1.provider import complete"),
+        ("processors/llm/chat/v2/__init__.py", ""),
+    ],
+    "writing_adapters": [
+        (LOCAL, "def f() -> None:\n    open('x')"),
+        (LOCAL, "def f() -> None:\n    os.write(1, b'')"),
+        (LOCAL, "def f() -> None:\n    os.makedirs('x')"),
+        (LOCAL, "def f() -> None:\n    os.rename('x', 'y')"),
+        (LOCAL, "def f(path) -> None:\n    path.write_bytes(b'')"),
+        (LOCAL, "def f(path) -> None:\n    path.open('w')"),
+        (LOCAL, "from os import makedirs"),
+        (LOCAL, "from pathlib import Path"),
+        ("orchestrator/execution/adapters/third.py", "import shutil"),
+    ],
+    "crossed_layers": [
+        ("processors/protocol/paths.py", "from orchestrator import lanes"),
+        ("processors/protocol/paths.py", "import yaml"),
+        ("processors/protocol/paths.py", "from processors.llm.chat.v1 import provider"),
+        (CHAT, "from orchestrator.execution import run"),
+        (PROVIDER, "import flask"),
+        (PROVIDER, "from processors.doc.extract.v1 import provider"),
+        (RUN, "from processors.llm.chat.v1 import provider"),
+        (RUN, "import modal_app.app"),
+        (RUN, "from . import checks"),
+        (RUN, "from tests import harness"),
+        ("modal_app/app.py", "from orchestrator import lanes"),
+        ("modal_app/app.py", "import fastapi"),
+    ],
+    "secret_names": [
+        (RUN, "KEY = 'OPENAI_API_KEY'"),
+        (PROVIDER, "KEY = 'export OPENAI_API_KEY=...'"),
+    ],
+    "sizes": [
+        (RUN, "def long() -> None:\n" + "    x = 1\n" * 60),
+        ("orchestrator/long.py", "x = 1\n" * 500),
+        ("orchestrator/__init__.py", "from orchestrator import lanes"),
+        ("processors/llm/empty/__init__.py", ""),
+    ],
+}
+
+
+@pytest.mark.proves("HR-1", "HR-2", "HR-3", "RC-4", "SE-2")
+@pytest.mark.parametrize(
+    ("rule", "path", "text"),
+    [(rule, path, text) for rule, plants in PLANTED.items() for path, text in plants],
+)
+def test_what_is_planted_against_a_rule_is_found(
+    copy: Path, rule: str, path: str, text: str
+) -> None:
+    plant(copy, path, text)
+
+    found = RULES[rule](copy)
+
+    folder = path.rpartition("/")[0]
+    assert found
+    assert all(finding.startswith(folder) for finding in found), found
+
+
+def test_every_rule_has_something_planted_against_it() -> None:
+    assert PLANTED.keys() == RULES.keys()
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "text"),
+    [
+        ("foreign_modes", RUN, "with open('x', mode='rb') as file:\n    pass"),
+        ("foreign_modes", RUN, "meta = {'mode': request.mode, 'lane': 'dev'}"),
+        ("second_paths", RUN, "def f(stop: spawn.Stop) -> spawn.Ended: ..."),
+        ("second_paths", LOCAL, "ended = spawn.run([])"),
+        (
+            "thick_processors",
+            CHAT,
+            "def f() -> None:\n    from processors.llm.chat.v1 import provider",
+        ),
+        ("writing_adapters", RUN, "open('x', 'w')"),
+        ("crossed_layers", "modal_app/app.py", "from processors.protocol import spawn"),
+    ],
+)
+def test_what_is_allowed_is_not_found(copy: Path, rule: str, path: str, text: str) -> None:
+    plant(copy, path, text)
+
+    assert RULES[rule](copy) == []

@@ -1,0 +1,1 @@
+"""Benchmarks: ratios, measured by command and never asserted in a test."""

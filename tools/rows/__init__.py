@@ -1,0 +1,1 @@
+"""Counts acceptance rows: proved, due, in all."""

@@ -1,0 +1,1 @@
+"""Proves facts about Bazel itself on a scratch copy of the repository."""
