@@ -10,12 +10,16 @@ from processors.protocol.errors import EXIT_ERROR, EXIT_OK, find_row
 
 
 def keep_standard_streams() -> None:
-    """Make sure that fds 0, 1 and 2 are open, so that no file of ours takes a stream's place."""
-    for fd in (0, 1, 2):
+    """Make sure that fds 0, 1 and 2 are open, so that no file of ours takes a stream's place.
+
+    What takes the place of a closed stdout can be read but not written, so that an envelope nobody
+    gets is noticed when it is printed.
+    """
+    for fd, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            os.open(os.devnull, flags)  # takes the lowest free number, which is this one
 
 
 def exit_code(envelope: dict[str, Json]) -> int:

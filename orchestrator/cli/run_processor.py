@@ -56,6 +56,7 @@ FLAGS = (
     Flag("--debug", "", "show the traceback of an unknown error on stderr"),
     Flag("--help", "", "print this text"),
 )
+DEBUG_CHARS_MAX = 2_000  # of a traceback; it has to fit into one line of stderr
 INPUTS = ("--inputs-json", "--inputs-file", "--inputs")
 
 
@@ -92,7 +93,7 @@ def main(argv: list[str], root: str) -> int:
         if "--debug" in argv:
             import traceback
 
-            trail.emit("debug.traceback", {"text": traceback.format_exc()})
+            trail.emit("debug.traceback", {"text": traceback.format_exc()[-DEBUG_CHARS_MAX:]})
         unknown = adapter_error("orchestrator_error", f"unexpected {type(error).__name__}")
         envelope = refusal(execution_id, unknown, dict.fromkeys(META_KEYS), trail)
     exit_code = output.exit_code(envelope)
@@ -140,7 +141,8 @@ def _inputs(given: Given, stop: Stop) -> dict[str, Json]:
         asked.check_choice("--inputs", given.require("--inputs"), ("-",))
         return asked.check_inputs(_read(0, stop), "--inputs")
     try:
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        # Without O_NONBLOCK, opening a named pipe that nobody writes to could not be interrupted.
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise inputs_error("unreadable_file", f"{file!a}: {error.strerror}") from None
     try:

@@ -31,7 +31,7 @@ def reply(stdout: bytes, payload: Payload, payload_hash: str, tree: str) -> Repl
         ContractError: ``ERR_ADAPTER_INVOCATION`` with the first fault found.
     """
     found = envelope.check(stdout, payload)
-    _check_receipts(payload, payload_hash, tree, "error" if found.error else "success")
+    _check_receipts(found, payload, payload_hash, tree)
     if found.error is None:
         _check_outputs(found, payload, tree)
     return found
@@ -54,13 +54,20 @@ def _check_outputs(found: Reply, payload: Payload, tree: str) -> None:
             raise adapter_error("stray_file", f"{path} is no output, index or receipt")
 
 
-def _check_receipts(payload: Payload, payload_hash: str, tree: str, status: str) -> None:
+def _check_receipts(found: Reply, payload: Payload, payload_hash: str, tree: str) -> None:
     first = paths.receipt_path(payload.write_prefix)
     second = paths.determinism_path(payload.execution_id)
     both = [_read(tree + path, path) for path in (first, second)]
     if both[0] != both[1]:
         raise adapter_error("receipt_invalid", f"{first} and {second} differ")
-    wrong = receipt.problem(_parse(both[0], first), payload, payload_hash, status)
+    wrong = receipt.problem(
+        _parse(both[0], first),
+        payload,
+        payload_hash,
+        outputs=found.outputs,
+        error=found.error,
+        cost_micro_usd=found.cost_micro_usd,
+    )
     if wrong is not None:
         raise adapter_error("receipt_invalid", wrong)
 

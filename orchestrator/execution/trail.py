@@ -8,23 +8,34 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import time
 
 from processors.protocol.canonical import Json
+from processors.protocol.events import LINE_BYTES_MAX
 
 KEYS = ("processor_ref", "adapter", "mode", "env", "app", "function", "image_digest")
+
+STALL_MS_MAX = 1_000
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class Trail:
-    """Writes the events of one execution to a file descriptor."""
+    """Writes the events of one execution to a file descriptor.
+
+    A reader that stalls may hold the execution up once, for a second. From then on an event that it
+    cannot take at once is dropped, which shows as a gap in ``seq``.
+    """
 
     def __init__(self, execution_id: str, fd: int) -> None:
         self.context: dict[str, Json] = dict.fromkeys(KEYS)
         self._execution_id = execution_id
         self._fd = fd
         self._seq = 0
+        self._patience_ms = STALL_MS_MAX
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
         self._began = time.monotonic()
 
     @property
@@ -36,20 +47,23 @@ class Trail:
         """Write one event; ``fields`` are its own members besides the common ones."""
         self._seq += 1
         document: dict[str, Json] = {
+            "elapsed_ms": self.elapsed_ms,
             **(fields or {}),
             **self.context,
             "event": event,
             "execution_id": self._execution_id,
             "seq": self._seq,
         }
-        document.setdefault("elapsed_ms", self.elapsed_ms)
+        line = _encode(document).encode() + b"\n"
+        if len(line) > LINE_BYTES_MAX:
+            for name in fields or ():
+                del document[name]
+            line = _encode({**document, "cut": True}).encode() + b"\n"
+        if not self._poll.poll(self._patience_ms):
+            self._patience_ms = 0
+            return
         try:
-            _write_all(self._fd, _encode(document).encode() + b"\n")
+            # A pipe that is ready takes a line of this length whole (pipe(7), PIPE_BUF).
+            os.write(self._fd, line)
         except OSError:
             pass  # stderr is closed or its reader is gone; the envelope still tells all
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

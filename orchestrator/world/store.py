@@ -153,7 +153,7 @@ class World:
         return os.path.join(folder, f"{name}-{os.getpid()}")
 
     def _unwritable(self, error: OSError) -> Exception:
-        return inputs_error("world_unwritable", f"world {self._root}: {error.strerror}")
+        return inputs_error("world_unwritable", f"world {self._root!a}: {error.strerror}")
 
 
 def _open_regular(source: str) -> int:

@@ -326,7 +326,9 @@ class ContractError(Exception):
 
     def __init__(self, code: str, reason: str, message: str) -> None:
         self.row = _INDEX[code, reason]
-        self.message = message[:MESSAGE_CHARS_MAX]
+        # A name from the command line may hold bytes that are no text (PEP 383).
+        printable = message.encode("utf-8", "backslashreplace").decode("utf-8")
+        self.message = printable[:MESSAGE_CHARS_MAX]
         super().__init__(f"{code}/{reason}: {self.message}")
 
     @property

@@ -8,6 +8,7 @@ checked, so a processor cannot forge them.
 
 from __future__ import annotations
 
+from processors.protocol import shapes
 from processors.protocol.canonical import Json
 
 ORDER = (
@@ -23,21 +24,32 @@ ORDER = (
     "execution.settle",
 )
 
-# What a processor may send, with the keys each event has besides ``event``.
-CHILD_EVENTS: dict[str, tuple[str, ...]] = {
-    "provider.call": ("provider", "operation", "attempt"),
-    "provider.response": ("provider", "operation", "attempt", "outcome", "elapsed_ms"),
+# What a processor may send.
+CHILD_EVENTS: dict[str, shapes.Shape] = {
+    "provider.call": {
+        "event": shapes.is_text,
+        "provider": shapes.is_text,
+        "operation": shapes.is_text,
+        "attempt": shapes.is_count,
+    },
+    "provider.response": {
+        "event": shapes.is_text,
+        "provider": shapes.is_text,
+        "operation": shapes.is_text,
+        "attempt": shapes.is_count,
+        "outcome": shapes.is_text,
+        "elapsed_ms": shapes.is_count,
+    },
 }
 
 FIELD_CHARS_MAX = 256  # longer text is cut; an event is a breadcrumb, not a document
+LINE_BYTES_MAX = 4_096  # PIPE_BUF of Linux: what a pipe takes whole or not at all
 
 
 def child_event(value: Json) -> dict[str, Json] | None:
     """Return a processor's event if it is one of the closed schema, else None."""
     if not isinstance(value, dict):
         return None
-    keys = CHILD_EVENTS.get(str(value.get("event")))
-    if keys is None or value.keys() != {"event", *keys}:
-        return None
-    scalars = all(isinstance(item, str | int) for item in value.values())
-    return value if scalars else None
+    shape = CHILD_EVENTS.get(str(value.get("event")))
+    fits = shape is not None and shapes.problem(value, shape, "event") is None
+    return value if fits else None

@@ -28,7 +28,6 @@ KEYS = (
     "cost_micro_usd",
     "volatile",
 )
-VOLATILE_KEYS = ("execution_id", "payload_hash", "started_at", "duration_ms")
 
 
 def encode(
@@ -60,8 +59,58 @@ def encode(
         "started_at": started_at,
         "duration_ms": duration_ms,
     }
-    own: Json = None if error is None else {"code": error.code, "reason": error.reason}
-    document: dict[str, Json] = {
+    core = _core(writer, payload, outputs, error, cost_micro_usd)
+    document: dict[str, Json] = {**core, "volatile": volatile}
+    return canonical(document) + b"\n"
+
+
+def problem(
+    document: Json,
+    payload: Payload,
+    payload_hash: str,
+    *,
+    outputs: list[Output],
+    error: ContractError | None,
+    cost_micro_usd: int,
+) -> str | None:
+    """Say what is wrong with a processor's receipt for a given run, or None.
+
+    Args:
+        document: The receipt.
+        payload: What the processor was given.
+        payload_hash: The digest of the exact bytes it was given.
+        outputs: What its envelope lists.
+        error: The error its envelope holds, or None.
+        cost_micro_usd: What its envelope says the run cost.
+    """
+    shape: shapes.Shape = dict.fromkeys(KEYS, lambda _: True)
+    found = shapes.problem(document, shape, "receipt")
+    if found is not None:
+        return found
+    assert isinstance(document, dict)
+    expected = _core("processor", payload, outputs, error, cost_micro_usd)
+    for name, wanted in expected.items():
+        if document[name] != wanted:
+            return f"receipt.{name} is not the one of this run"
+    found = shapes.problem(document["volatile"], _VOLATILE, "receipt.volatile")
+    if found is not None:
+        return found
+    volatile = shapes.members(document, "volatile")
+    for name, own in (("execution_id", payload.execution_id), ("payload_hash", payload_hash)):
+        if volatile[name] != own:
+            return f"receipt.volatile.{name} is not the one of this run"
+    return None
+
+
+def _core(
+    writer: str,
+    payload: Payload,
+    outputs: list[Output],
+    error: ContractError | None,
+    cost_micro_usd: int,
+) -> dict[str, Json]:
+    """All of a receipt that is the same for every run of a payload in mock mode."""
+    return {
         "schema": SCHEMA,
         "writer": writer,
         "processor_ref": payload.ref,
@@ -69,35 +118,14 @@ def encode(
         "status": "success" if error is None else "error",
         "inputs_hash": payload.inputs_hash(),
         "outputs": [output.as_json() for output in outputs],
-        "error": own,
+        "error": None if error is None else {"code": error.code, "reason": error.reason},
         "cost_micro_usd": cost_micro_usd,
-        "volatile": volatile,
     }
-    return canonical(document) + b"\n"
 
 
-def problem(document: Json, payload: Payload, payload_hash: str, status: str) -> str | None:
-    """Say what is wrong with a receipt for a given run, or None."""
-    shape: shapes.Shape = dict.fromkeys(KEYS, lambda _: True)
-    found = shapes.problem(document, shape, "receipt")
-    if found is not None:
-        return found
-    assert isinstance(document, dict)
-    shape = dict.fromkeys(VOLATILE_KEYS, lambda _: True)
-    found = shapes.problem(document["volatile"], shape, "receipt.volatile")
-    if found is not None:
-        return found
-    volatile = shapes.members(document, "volatile")
-    expected: tuple[tuple[str, Json, Json], ...] = (
-        ("schema", document["schema"], SCHEMA),
-        ("processor_ref", document["processor_ref"], payload.ref),
-        ("mode", document["mode"], payload.mode),
-        ("status", document["status"], status),
-        ("inputs_hash", document["inputs_hash"], payload.inputs_hash()),
-        ("volatile.execution_id", volatile["execution_id"], payload.execution_id),
-        ("volatile.payload_hash", volatile["payload_hash"], payload_hash),
-    )
-    for name, seen, wanted in expected:
-        if seen != wanted:
-            return f"receipt.{name} is not the one of this run"
-    return None
+_VOLATILE: shapes.Shape = {
+    "execution_id": shapes.is_text,
+    "payload_hash": shapes.is_text,
+    "started_at": shapes.is_text,
+    "duration_ms": shapes.is_count,
+}

@@ -14,7 +14,6 @@ from tests.fixtures import traces
 from tests.harness import SCHEMA, SCHEMA_FILE, Result, run, zoo
 
 PREFIX = "/artifacts/zoo/"
-INVALID = ("ERR_ADAPTER_INVOCATION", "envelope_invalid")
 ZEROS = "sha256:" + "0" * 64
 
 
@@ -176,7 +175,8 @@ def test_a_forged_envelope_is_refused(name: str, tmp_path: Path) -> None:
 
     result = zoo("forge", text=json.dumps([[keys, value]]), world=tmp_path)
 
-    assert result.error in (INVALID, ("ERR_ADAPTER_INVOCATION", "output_invalid"))
+    # Which check finds it first is not promised: receipts and bytes disagree with it as well.
+    assert result.error[1] in ("envelope_invalid", "output_invalid", "receipt_invalid")
     refused(result, result.error[1])
 
 

@@ -17,6 +17,9 @@ PAYLOAD_HASH = digests.of_bytes(b"the bytes read")
 OUTPUT = Output("/artifacts/demo/outputs/a.md", digests.of_bytes(b"a"), 1, "text/plain")
 
 
+VOLATILE = ("execution_id", "payload_hash", "started_at", "duration_ms")
+
+
 def payload(**changes: Any) -> Payload:
     return Payload(
         **{
@@ -52,12 +55,18 @@ def document(**changes: Any) -> dict[str, Any]:
     return found | changes
 
 
+def problem(found: Json) -> str | None:
+    return receipt.problem(
+        found, payload(), PAYLOAD_HASH, outputs=[OUTPUT], error=None, cost_micro_usd=3
+    )
+
+
 def test_a_receipt_is_canonical_json_and_a_newline() -> None:
     data = encode()
 
     assert data == canonical(json.loads(data)) + b"\n"
     assert tuple(sorted(json.loads(data))) == tuple(sorted(receipt.KEYS))
-    assert tuple(sorted(json.loads(data)["volatile"])) == tuple(sorted(receipt.VOLATILE_KEYS))
+    assert sorted(json.loads(data)["volatile"]) == sorted(VOLATILE)
 
 
 def test_a_success_names_its_outputs_and_an_error_its_row() -> None:
@@ -82,7 +91,7 @@ def test_two_runs_differ_in_the_volatile_part_alone() -> None:
 
 
 def test_the_receipt_of_a_run_has_no_problem() -> None:
-    assert receipt.problem(document(), payload(), PAYLOAD_HASH, "success") is None
+    assert problem(document()) is None
 
 
 @pytest.mark.parametrize("key", receipt.KEYS)
@@ -90,15 +99,15 @@ def test_every_member_is_required(key: str) -> None:
     found = document()
     del found[key]
 
-    assert receipt.problem(found, payload(), PAYLOAD_HASH, "success") == f"receipt lacks {key}"
+    assert problem(found) == f"receipt lacks {key}"
 
 
-@pytest.mark.parametrize("key", receipt.VOLATILE_KEYS)
+@pytest.mark.parametrize("key", VOLATILE)
 def test_every_volatile_member_is_required(key: str) -> None:
     found = document()
     del found["volatile"][key]
 
-    wrong = receipt.problem(found, payload(), PAYLOAD_HASH, "success")
+    wrong = problem(found)
     assert wrong == f"receipt.volatile lacks {key}"
 
 
@@ -108,7 +117,11 @@ def test_every_volatile_member_is_required(key: str) -> None:
         ("schema", "v2"),
         ("processor_ref", "doc/extract@2"),
         ("mode", "real"),
+        ("writer", "supervisor"),
         ("status", "error"),
+        ("outputs", []),
+        ("error", {"code": "ERR_INPUTS", "reason": "bad_json"}),
+        ("cost_micro_usd", 4),
         ("inputs_hash", digests.of_bytes(b"")),
         ("more", 1),
         ("volatile", None),
@@ -117,7 +130,7 @@ def test_every_volatile_member_is_required(key: str) -> None:
 def test_a_receipt_of_another_run_is_found(key: str, value: object) -> None:
     found = document(**{key: value})
 
-    assert receipt.problem(found, payload(), PAYLOAD_HASH, "success") is not None
+    assert problem(found) is not None
 
 
 @pytest.mark.parametrize(("key", "value"), [("execution_id", "y"), ("payload_hash", "x")])
@@ -125,10 +138,10 @@ def test_a_receipt_of_another_call_is_found(key: str, value: str) -> None:
     found = document()
     found["volatile"][key] = value
 
-    wrong = receipt.problem(found, payload(), PAYLOAD_HASH, "success")
+    wrong = problem(found)
     assert wrong == f"receipt.volatile.{key} is not the one of this run"
 
 
 @pytest.mark.parametrize("value", [None, [], "receipt", 1])
 def test_what_is_no_object_is_no_receipt(value: Json) -> None:
-    assert receipt.problem(value, payload(), PAYLOAD_HASH, "success") is not None
+    assert problem(value) is not None
