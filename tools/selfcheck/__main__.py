@@ -17,13 +17,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.selfcheck import building, lanes, layout, running, surface
+from tools.selfcheck import building, lanes, layout, readme, running, surface
 from tools.selfcheck.check import CHECKS, Check, CheckError, Sabotage
 from tools.selfcheck.scratch import Scratch
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ".selfcheck.json"
-MODULES = (building, lanes, layout, running, surface)  # Importing them registers their checks.
+MODULES = (
+    building,
+    lanes,
+    layout,
+    readme,
+    running,
+    surface,
+)  # Importing them registers their checks.
 
 
 def main(words: Sequence[str]) -> int:
