@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 VALUE_BYTES_MIN = 8  # a shorter value would be found everywhere by the redactor
-MASK = "[redacted]"
 
 
 def select(
@@ -51,10 +50,3 @@ def select(
             f"{', '.join(short)} has fewer than {VALUE_BYTES_MIN} bytes and can't be redacted",
         )
     return found
-
-
-def redact(text: str, values: Collection[str]) -> str:
-    """Mask every registered value in a text."""
-    for value in sorted(values, key=len, reverse=True):
-        text = text.replace(value, MASK)
-    return text

@@ -45,7 +45,8 @@ def _check_outputs(found: Reply, payload: Payload, tree: str) -> None:
         if digests.of_file(physical) != (output.cid, output.size_bytes):
             raise adapter_error("output_invalid", f"{output.path} is not what the envelope says")
     index = paths.index_path(payload.write_prefix)
-    if _read_json(tree + index, index) != envelope.index_document(found.outputs):
+    expected = canonical.canonical(envelope.index_document(found.outputs))
+    if canonical.canonical(_read_json(tree + index, index)) != expected:  # in Python, True == 1
         raise adapter_error("output_invalid", f"{index} is not what the envelope says")
     prefix = payload.write_prefix
     named = {output.path for output in found.outputs} | {index, paths.receipt_path(prefix)}

@@ -7,7 +7,6 @@ a bounded ``processor.log``. So every line on our stderr is ours, whatever a chi
 from __future__ import annotations
 
 from orchestrator.execution.trail import Trail
-from orchestrator.secrets import redact
 from processors.protocol import canonical, events
 from processors.protocol.errors import ContractError
 
@@ -15,11 +14,10 @@ LINES_MAX = 1_000  # lines forwarded for one execution; the tail and its digest 
 
 
 class Relay:
-    """Forwards one child's stderr to a trail."""
+    """Forwards one child's stderr, in which secrets are masked already, to a trail."""
 
-    def __init__(self, trail: Trail, secret_values: list[str]) -> None:
+    def __init__(self, trail: Trail) -> None:
         self._trail = trail
-        self._secret_values = secret_values
         self._lines = 0
 
     def line(self, raw: bytes) -> None:
@@ -34,17 +32,16 @@ class Relay:
             except ContractError:
                 event = None  # no event of ours; it is forwarded as text
         if event is None:
-            self._trail.emit("processor.log", {"text": self._short(raw.decode("utf-8", "replace"))})
+            self._trail.emit(
+                "processor.log", {"text": raw.decode("utf-8", "replace")[: events.FIELD_CHARS_MAX]}
+            )
         else:
             name = str(event.pop("event"))
             short = {
-                key: self._short(value) if isinstance(value, str) else value
+                key: value[: events.FIELD_CHARS_MAX] if isinstance(value, str) else value
                 for key, value in event.items()
             }
             self._trail.emit(name, short)
-
-    def _short(self, text: str) -> str:
-        return redact(text, self._secret_values)[: events.FIELD_CHARS_MAX]
 
     def close(self) -> None:
         """Say how many lines were not forwarded."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 
-from orchestrator import lanes, secrets
+from orchestrator import lanes
 from orchestrator.execution import checks, fingerprint
 from orchestrator.execution import request as asked
 from orchestrator.execution.adapters import local, modal
@@ -18,7 +18,7 @@ from orchestrator.execution.request import Request
 from orchestrator.execution.resolve import Resolved, resolve
 from orchestrator.execution.trail import Trail
 from orchestrator.world.store import Staging, World
-from processors.protocol import digests, paths, spawn
+from processors.protocol import digests, paths, spawn, supervisor
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.envelope import META_KEYS, Reply
 from processors.protocol.errors import ContractError, adapter_error, inputs_error
@@ -73,7 +73,6 @@ class _Execution:
         self._request = request
         self._setting = setting
         self._trail = trail
-        self._secret_values: list[str] = []
         self._meta: dict[str, Json] = dict.fromkeys(META_KEYS)
         names: dict[str, Json] = {
             "processor_ref": str(request.ref),
@@ -90,9 +89,7 @@ class _Execution:
             if reply.error is not None:
                 raise reply.error
         except ContractError as error:
-            said = secrets.redact(error.message, self._secret_values)
-            masked = ContractError(error.code, error.reason, said)
-            return refusal(self._request.execution_id, masked, self._meta, self._trail)
+            return refusal(self._request.execution_id, error, self._meta, self._trail)
         self._meta["duration_ms"] = self._trail.elapsed_ms
         return {
             "status": "success",
@@ -116,28 +113,32 @@ class _Execution:
         if refused is not None:
             raise refused
         resolved = resolve(request, self._setting.processors_folder, self._setting.environ)
-        self._secret_values = list(resolved.secrets.values())
         if request.adapter == "modal":
             self._meta["image_digest"] = resolved.image_digest
             self._trail.context["image_digest"] = resolved.image_digest
             if resolved.overridden:
                 self._meta["override"] = True
             modal.invoke(resolved.processor, request.lane)
-        payload = self._payload()
-        self._remember(payload, resolved)
-        staging = self._setting.world.stage(
-            request.execution_id, payload.artifacts, request.write_prefix
-        )
+        world = self._setting.world
+        world.check_free(request.execution_id, request.write_prefix)
+        for gone in world.abandoned():
+            from processors.protocol import leftovers  # rarely needed
+
+            leftovers.end_attempt(gone.attempt)
+            world.discard(gone)
+        staging = world.begin(request.execution_id)
         try:
+            payload = self._payload(staging)
+            self._remember(payload, resolved)
+            world.lay_out(staging, payload.artifacts, request.write_prefix)
             return self._attempt(resolved, payload, staging)
         finally:
-            self._setting.world.discard(staging)
+            world.discard(staging)
 
-    def _payload(self) -> Payload:
+    def _payload(self, staging: Staging) -> Payload:
         """Bring the named files and artifacts together with the inputs."""
         request, world = self._request, self._setting.world
-        world.check_free(request.execution_id, request.write_prefix)
-        artifacts = {name: world.attach(file) for name, file in request.attach.items()}
+        artifacts = {name: world.attach(file, staging) for name, file in request.attach.items()}
         for name, text in request.use.items():
             path = paths.canonical_path(text)
             if paths.is_under(path, request.write_prefix):
@@ -178,13 +179,14 @@ class _Execution:
         self._trail.emit("adapter.invoke.start", {"payload_hash": payload_hash})
         try:
             ended = self._invoke(resolved, sent, staging)
-            self._meta["tails"] = self._tails(ended)
+            self._meta["tails"] = _tails(ended)
             reply = _judge(ended, payload, payload_hash, staging)
             self._meta["cost_micro_usd"] = reply.cost_micro_usd
             self._trail.emit("processor.outputs", {"count": len(reply.outputs)})
             self._trail.emit("processor.receipt")
-            _publish(reply, payload, staging, self._setting.world)
+            self._publish(reply, payload, staging)
         except ContractError as error:
+            self._attest(error, payload, payload_hash, staging)
             self._trail.emit("adapter.invoke.error", {"code": error.code, "reason": error.reason})
             raise
         digest: dict[str, Json] = {"reply_digest": ended.stdout.digest}
@@ -215,15 +217,36 @@ class _Execution:
             stop=self._setting.stop,
         )
 
-    def _tails(self, ended: spawn.Ended) -> dict[str, Json]:
-        return {
-            name: {
-                "text": secrets.redact(stream.text(), self._secret_values),
-                "digest": stream.digest,
-                "size_bytes": stream.size_bytes,
-            }
-            for name, stream in (("stderr", ended.stderr), ("stdout", ended.stdout))
-        }
+    def _publish(self, reply: Reply, payload: Payload, staging: Staging) -> None:
+        """Make visible what was checked: outputs, index, receipts, or the receipts of a failure."""
+        prefix = payload.write_prefix
+        determinism = paths.determinism_path(payload.execution_id)
+        if reply.error is not None:
+            self._publish_failure(staging, staging.tree, payload)
+            return
+        visible = [output.path for output in reply.outputs]
+        # The receipt last: a write prefix with one is a settled one.
+        visible += [paths.index_path(prefix), determinism, paths.receipt_path(prefix)]
+        self._setting.world.publish(staging, staging.tree, visible, replace=prefix)
+
+    def _attest(
+        self, error: ContractError, payload: Payload, payload_hash: str, staging: Staging
+    ) -> None:
+        """Leave a receipt in the place of the one that the processor did not write, or forged."""
+        supervisor.write_stub(staging.own, payload, payload_hash, error, self._trail.elapsed_ms)
+        try:
+            self._publish_failure(staging, staging.own, payload)
+        except ContractError:
+            return  # the world takes nothing; the envelope already says what failed first
+
+    def _publish_failure(self, staging: Staging, tree: str, payload: Payload) -> None:
+        """Make the receipts of a failure visible; it never replaces what a success has made."""
+        visible = [paths.determinism_path(payload.execution_id)]
+        replace = ""
+        if not self._setting.world.is_settled(payload.write_prefix):
+            visible.append(paths.receipt_path(payload.write_prefix))
+            replace = payload.write_prefix
+        self._setting.world.publish(staging, tree, visible, replace=replace)
 
 
 def _judge(ended: spawn.Ended, payload: Payload, payload_hash: str, staging: Staging) -> Reply:
@@ -243,18 +266,15 @@ def _judge(ended: spawn.Ended, payload: Payload, payload_hash: str, staging: Sta
     return checks.reply(bytes(ended.stdout.data), payload, payload_hash, staging.tree)
 
 
-def _publish(reply: Reply, payload: Payload, staging: Staging, world: World) -> None:
-    """Make visible what was checked: outputs, index and receipts, or the receipts of a failure."""
-    prefix = payload.write_prefix
-    visible = [output.path for output in reply.outputs]
-    if reply.error is None:
-        visible.append(paths.index_path(prefix))
-    # Last: a write prefix with a receipt is a settled one.
-    visible += [paths.determinism_path(payload.execution_id), paths.receipt_path(prefix)]
-    if reply.error is not None and world.is_settled(prefix):
-        visible.pop()  # a failure never takes the place of what an earlier execution made
-        prefix = ""
-    world.publish(staging, visible, replace=prefix)
+def _tails(ended: spawn.Ended) -> dict[str, Json]:
+    return {
+        name: {
+            "text": stream.text(),
+            "digest": stream.digest,
+            "size_bytes": stream.size_bytes,
+        }
+        for name, stream in (("stderr", ended.stderr), ("stdout", ended.stdout))
+    }
 
 
 def _write_registry(registry: dict[str, Json], staging: Staging) -> str:

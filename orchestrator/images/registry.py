@@ -21,7 +21,7 @@ from pydantic import (
 
 from orchestrator.execution.input_schema import TYPES
 from processors.protocol import digests, paths
-from processors.protocol.canonical import DEPTH_MAX, SAFE_INTEGER_MAX, Json
+from processors.protocol.canonical import DEPTH_MAX, SAFE_INTEGER_MAX, Json, canonical
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import NAME_GRAMMAR, REF_GRAMMAR, Ref
 
@@ -153,6 +153,7 @@ def load(data: bytes, ref: Ref, what: str) -> Registry:
         if len(data) > DOCUMENT_BYTES_MAX:
             raise ValueError(f"larger than {DOCUMENT_BYTES_MAX} bytes")
         registry = Registry.model_validate(yaml.load(data, Loader=_Strict))  # noqa: S506
+        canonical(registry.document())  # refuses a lone surrogate, wherever it is
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "document"
@@ -169,11 +170,15 @@ def load(data: bytes, ref: Ref, what: str) -> Registry:
 
 
 class _Strict(yaml.SafeLoader):
-    """YAML 1.1 without what makes files ambiguous: aliases, merge keys, repeated keys."""
+    """YAML 1.1 without what makes files ambiguous: aliases, tags, merge keys, repeated keys."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.events.AliasEvent):
             raise ValueError("an alias; spell the value out")
+        # PyYAML's constructors raise what they like for a value that its tag does not fit.
+        event: object = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None) is not None:
+            raise ValueError("a tag; write the value plainly")
         return super().compose_node(parent, index)
 
     def construct_mapping(  # PyYAML's own signature
@@ -237,10 +242,11 @@ def _check_keyword(keyword: object, value: object, kind: str, where: str) -> Non
         raise ValueError(f"{where}.items must be a schema (an object)")
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise ValueError(f"{where}.{keyword} has a value of the wrong type")
-    if isinstance(value, int | float) and not abs(value) <= SAFE_INTEGER_MAX:  # NaN fails too
-        raise ValueError(
-            f"{where}.{keyword} must be a number of at most {SAFE_INTEGER_MAX} in size"
-        )
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, int | float) and not abs(part) <= SAFE_INTEGER_MAX:  # NaN fails too
+            raise ValueError(
+                f"{where}.{keyword} must be a number of at most {SAFE_INTEGER_MAX} in size"
+            )
     if isinstance(value, list):
         scalar = str if keyword == "required" else (str, int, float)
         if not all(isinstance(item, scalar) for item in value):
@@ -253,10 +259,10 @@ def _check_template(template: str) -> None:
     if "{" in plain or "}" in plain:
         raise ValueError(f"{template} has a brace that is no {{name}}")
     try:
-        canonical = paths.canonical_path(plain)
+        found = paths.canonical_path(plain)
     except ContractError as error:
         raise ValueError(error.message) from None
-    if canonical != plain:
+    if found != plain:
         raise ValueError(f"{template} is not canonical")
 
 

@@ -7,6 +7,7 @@ and ``publish`` moves what was checked into sight.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import stat
@@ -19,14 +20,23 @@ READ_ONLY = 0o444
 
 
 class Staging:
-    """One attempt's private folder: ``tree`` for the processor's files, ``tmp`` for scratch."""
+    """The private folder of one attempt.
 
-    __slots__ = ("folder", "tmp", "tree")
+    ``tree`` is for the processor's files, ``tmp`` for its scratch, ``own`` for what the supervisor
+    writes in the processor's place.
 
-    def __init__(self, folder: str) -> None:
+    Whoever works in it holds its lock, which the kernel lets go of when that process ends.
+    """
+
+    __slots__ = ("attempt", "folder", "lock_fd", "own", "tmp", "tree")
+
+    def __init__(self, folder: str, lock_fd: int) -> None:
+        self.attempt = os.path.basename(folder)
         self.folder = folder
-        self.tree = os.path.join(folder, "tree")
+        self.lock_fd = lock_fd
+        self.own = os.path.join(folder, "own")
         self.tmp = os.path.join(folder, "tmp")
+        self.tree = os.path.join(folder, "tree")
 
 
 class World:
@@ -34,15 +44,50 @@ class World:
 
     def __init__(self, root: str) -> None:
         self._root = os.path.abspath(root)
+        self._staging = os.path.join(self._root, ".staging")
 
-    def attach(self, source: str) -> Artifact:
+    def begin(self, attempt: str) -> Staging:
+        """Make the private folder of an attempt.
+
+        Raises:
+            ContractError: ``ERR_INPUTS``: ``execution_exists`` while another process works under
+                this id, or ``world_unwritable``.
+        """
+        try:
+            os.makedirs(self._staging, exist_ok=True)
+            with _Lock(self._staging):
+                folder = os.path.join(self._staging, attempt)
+                os.mkdir(folder)
+                staging = Staging(folder, _lock(folder))
+            os.mkdir(staging.tmp)
+        except FileExistsError:
+            raise inputs_error("execution_exists", f"execution {attempt} is under way") from None
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return staging
+
+    def abandoned(self) -> list[Staging]:
+        """The folders of attempts whose process is gone; the caller ends and discards them."""
+        if not os.path.isdir(self._staging) or not os.listdir(self._staging):
+            return []
+        found = []
+        with _Lock(self._staging):
+            for name in os.listdir(self._staging):
+                folder = os.path.join(self._staging, name)
+                try:
+                    found.append(Staging(folder, _lock(folder)))
+                except BlockingIOError:
+                    continue  # somebody works in it
+        return found
+
+    def attach(self, source: str, staging: Staging) -> Artifact:
         """Copy a file into the world under its own content; return where it lies.
 
         Raises:
             ContractError: ``ERR_INPUTS``: unreadable file, or a world that cannot be written.
         """
         fd = _open_regular(source)
-        scratch = self._scratch("attach")
+        scratch = os.path.join(staging.tmp, "attached")
         try:
             cid, size = _copy(fd, scratch)
             path = paths.ATTACHED + cid.removeprefix("sha256:")
@@ -82,15 +127,13 @@ class World:
         if os.path.isdir(own) and os.listdir(own) and not self.is_settled(write_prefix):
             raise inputs_error("prefix_occupied", f"{write_prefix} holds other artifacts")
 
-    def stage(self, attempt: str, artifacts: dict[str, Artifact], write_prefix: str) -> Staging:
-        """Make the private tree of one attempt, with the attached artifacts read-only in it.
+    def lay_out(self, staging: Staging, artifacts: dict[str, Artifact], write_prefix: str) -> None:
+        """Make the tree that a processor sees: its artifacts, read-only, and an empty prefix.
 
         Raises:
             ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
         """
-        staging = Staging(os.path.join(self._root, ".staging", attempt))
         try:
-            os.makedirs(staging.tmp)
             os.makedirs(staging.tree + write_prefix)
             for artifact in artifacts.values():
                 target = staging.tree + artifact.path
@@ -105,17 +148,17 @@ class World:
                 os.chmod(target, READ_ONLY)
         except OSError as error:
             raise self._unwritable(error) from None
-        return staging
 
     def is_settled(self, write_prefix: str) -> bool:
         """Whether an execution has put its receipt under a write prefix."""
         return os.path.lexists(self._physical(paths.receipt_path(write_prefix)))
 
-    def publish(self, staging: Staging, world_paths: list[str], *, replace: str) -> None:
-        """Move checked files from a staging tree into sight.
+    def publish(self, staging: Staging, tree: str, world_paths: list[str], *, replace: str) -> None:
+        """Move checked files into sight.
 
         Args:
-            staging: Where the files lie.
+            staging: The attempt's folder.
+            tree: Where the files lie in it, laid out like the world.
             world_paths: What becomes visible, in this order.
             replace: The write prefix under which nothing else stays visible; "" for none.
 
@@ -126,34 +169,55 @@ class World:
             if replace and os.path.isdir(self._physical(replace)):
                 os.rename(self._physical(replace), os.path.join(staging.folder, "old"))
             for path in world_paths:
-                _place(staging.tree + path, self._physical(path))
+                _place(tree + path, self._physical(path))
         except OSError as error:
             raise self._unwritable(error) from None
 
     def discard(self, staging: Staging) -> None:
-        """Remove a staging folder and all that is left in it."""
+        """Remove a staging folder and all that is left in it, whatever its modes are."""
+        for folder, names, _ in os.walk(staging.folder):
+            for name in names:
+                inner = os.path.join(folder, name)
+                if not os.path.islink(inner):
+                    os.chmod(inner, 0o700)
         for folder, names, files in os.walk(staging.folder, topdown=False):
             for name in files:
                 os.unlink(os.path.join(folder, name))
             for name in names:
                 inner = os.path.join(folder, name)
                 os.unlink(inner) if os.path.islink(inner) else os.rmdir(inner)
-        if os.path.isdir(staging.folder):
-            os.rmdir(staging.folder)
+        os.rmdir(staging.folder)
+        os.close(staging.lock_fd)
 
     def _physical(self, world_path: str) -> str:
         return self._root + world_path
 
-    def _scratch(self, name: str) -> str:
-        folder = os.path.join(self._root, ".staging")
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise self._unwritable(error) from None
-        return os.path.join(folder, f"{name}-{os.getpid()}")
-
     def _unwritable(self, error: OSError) -> Exception:
         return inputs_error("world_unwritable", f"world {self._root!a}: {error.strerror}")
+
+
+class _Lock:
+    """Holds the lock of a folder, waiting for it, for the length of a block."""
+
+    def __init__(self, folder: str) -> None:
+        self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _lock(folder: str) -> int:
+    """Take the lock of a folder or raise BlockingIOError; it is held until the result is closed."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def _open_regular(source: str) -> int:

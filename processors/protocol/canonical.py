@@ -20,13 +20,20 @@ DEPTH_MAX = 64  # levels; deeper data is a document and belongs in an artifact
 DOCUMENT_BYTES_MAX = 1_048_576  # one MiB of JSON; larger data is attached as a file
 
 
-def parse(data: bytes, what: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> Json:
+def parse(
+    data: bytes,
+    what: str,
+    *,
+    bytes_max: int = DOCUMENT_BYTES_MAX,
+    depth_max: int = DEPTH_MAX,
+) -> Json:
     """Parse one JSON document.
 
     Args:
         data: The whole document, UTF-8.
         what: How messages call the document, for example ``"--inputs-json"``.
         bytes_max: The largest document accepted, in bytes.
+        depth_max: The deepest nesting accepted, in levels.
 
     Raises:
         ContractError: ``ERR_INPUTS`` with the reason that fits; the message never holds data.
@@ -53,13 +60,19 @@ def parse(data: bytes, what: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> Jso
         raise inputs_error("bad_json", f"{what} is not JSON: {error.msg} at {where}") from None
     except RecursionError:
         raise _too_deep(what) from None
-    _check(value, what, 1)
+    _check(value, what, depth_max)
     return value
 
 
-def parse_object(data: bytes, what: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> dict[str, Json]:
+def parse_object(
+    data: bytes,
+    what: str,
+    *,
+    bytes_max: int = DOCUMENT_BYTES_MAX,
+    depth_max: int = DEPTH_MAX,
+) -> dict[str, Json]:
     """Parse one JSON document that must be an object; see ``parse``."""
-    value = parse(data, what, bytes_max=bytes_max)
+    value = parse(data, what, bytes_max=bytes_max, depth_max=depth_max)
     if not isinstance(value, dict):
         raise inputs_error("not_an_object", f"{what} is a JSON {kind(value)}, not an object")
     return value
@@ -119,10 +132,10 @@ class _Guard:
 
 
 def _too_deep(what: str) -> ContractError:
-    return inputs_error("too_deep", f"{what} is nested more than {DEPTH_MAX} levels deep")
+    return inputs_error("too_deep", f"{what} is nested too deep; at most {DEPTH_MAX} levels")
 
 
-def _check(value: Json, what: str, depth: int) -> None:
+def _check(value: Json, what: str, levels: int) -> None:
     """Refuse what the parser's hooks cannot see: depth and lone surrogates."""
     if isinstance(value, str):
         try:
@@ -130,13 +143,13 @@ def _check(value: Json, what: str, depth: int) -> None:
         except UnicodeEncodeError:
             raise inputs_error("bad_unicode", f"{what} holds a lone surrogate") from None
     elif isinstance(value, list | dict):
-        if depth > DEPTH_MAX:
+        if levels < 1:
             raise _too_deep(what)
         if isinstance(value, dict):
             for key in value:
-                _check(key, what, depth)
+                _check(key, what, levels)
         for item in value.values() if isinstance(value, dict) else value:
-            _check(item, what, depth + 1)
+            _check(item, what, levels - 1)
 
 
 def _write(value: Json, out: list[str]) -> None:

@@ -85,7 +85,7 @@ def check(data: bytes, payload: Payload) -> Reply:
         ContractError: ``ERR_ADAPTER_INVOCATION`` / ``envelope_invalid`` with the first fault.
     """
     try:
-        document = parse_object(data.strip(), "stdout", bytes_max=ENVELOPE_BYTES_MAX)
+        document = parse_object(data.strip(b" \t\r\n"), "stdout", bytes_max=ENVELOPE_BYTES_MAX)
     except ContractError as error:
         raise _invalid(error.message) from None
     status = document.get("status")

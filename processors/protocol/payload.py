@@ -9,12 +9,13 @@ and never part of the payload, so the same payload has the same bytes everywhere
 from __future__ import annotations
 
 from processors.protocol import digests, paths, shapes
-from processors.protocol.canonical import Json, canonical, parse_object
+from processors.protocol.canonical import DEPTH_MAX, Json, canonical, parse_object
 from processors.protocol.errors import inputs_error
 from processors.protocol.refs import MODES, is_execution_id, is_name, parse_ref
 
 SCHEMA = "v1"
-PAYLOAD_BYTES_MAX = 2_097_152  # inputs of one MiB, and room for the artifacts' names
+# Inputs of one MiB, which grow at most 17 to 5 in canonical form (1e15), and the artifacts' names.
+PAYLOAD_BYTES_MAX = 4_194_304
 
 
 class Artifact:
@@ -80,7 +81,10 @@ def decode(data: bytes) -> Payload:
     Raises:
         ContractError: ``ERR_INPUTS``; the sender broke the contract.
     """
-    document = parse_object(data, "the payload", bytes_max=PAYLOAD_BYTES_MAX)
+    # The inputs may be as deep as the command line takes them; they lie one level down.
+    document = parse_object(
+        data, "the payload", bytes_max=PAYLOAD_BYTES_MAX, depth_max=DEPTH_MAX + 1
+    )
     if (found := shapes.problem(document, _PAYLOAD, "payload")) is not None:
         raise inputs_error("schema_violation", found)
     artifacts = {}

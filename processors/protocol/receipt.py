@@ -90,7 +90,7 @@ def problem(
     assert isinstance(document, dict)
     expected = _core("processor", payload, outputs, error, cost_micro_usd)
     for name, wanted in expected.items():
-        if document[name] != wanted:
+        if canonical(document[name]) != canonical(wanted):  # for ==, true is 1
             return f"receipt.{name} is not the one of this run"
     found = shapes.problem(document["volatile"], _VOLATILE, "receipt.volatile")
     if found is not None:

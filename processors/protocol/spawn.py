@@ -1,9 +1,9 @@
-"""Start one child, feed it, drain it, and end it in time.
+"""Start one child, feed it, drain it, and end it, and all it started, in time.
 
 The only place that starts a process: the local adapter uses it, and so does the Modal app. The
 child gets a session of its own, no terminal, its stdin fed and then closed. Both output streams
 are drained together, so neither can block the other; memory is bounded whatever the child prints.
-The wall clock is monotonic and ends the whole process group.
+The wall clock is monotonic; the end of it, like the end of the child, ends the whole process group.
 
 Status rule: ``returncode`` is the exit status, or ``-N`` when signal N ended the child, or 124
 when the time limit did.
@@ -22,9 +22,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from processors.protocol.redact import Redactor
+
+ATTEMPT_VARIABLE = "WORLD_ATTEMPT"  # in a child's environment: which attempt it belongs to
 TAIL_BYTES_MAX = 8_192
 LINE_BYTES_MAX = 65_536  # a longer line is handed on in pieces
 GRACE_S = 0.5  # between SIGTERM and SIGKILL at the end of time
+DEATH_S_MAX = 1.0  # between SIGKILL and the end; longer only in an uninterruptible system call
+LAST_READS_MAX = 64  # of what the pipes still hold when nobody writes any more: at most 4 MiB
 RETURNCODE_TIME_LIMIT = 124  # as timeout(1)
 _READ_BYTES = 65_536
 
@@ -114,7 +119,9 @@ class Tail:
 def run(
     argv: Sequence[str],
     *,
+    attempt: str,
     env: Mapping[str, str],
+    secret_values: Sequence[str],
     cwd: str,
     stdin: bytes,
     timeout_s: float,
@@ -127,7 +134,11 @@ def run(
 
     Args:
         argv: Program (an absolute path) and arguments.
-        env: The child's whole environment.
+        attempt: What the child belongs to; its environment has it besides ``env``, so that what
+            outlives a killed orchestrator can be found (``leftovers``).
+        env: The child's environment.
+        secret_values: What is masked in both streams before anything sees them: tails, lengths,
+            digests and lines are those of the masked streams.
         cwd: The child's working folder.
         stdin: What the child reads before its stdin is closed.
         timeout_s: Wall-clock limit in seconds.
@@ -141,8 +152,9 @@ def run(
         OSError: The child could not be started.
     """
     began = time.monotonic()
-    start = _Start(argv, env, cwd, memory_bytes_max)
-    child = _Child(start, stdin, stdout_bytes_max, on_stderr_line)
+    marked = {**env, ATTEMPT_VARIABLE: attempt}
+    start = _Start(argv, marked, cwd, memory_bytes_max)
+    child = _Child(start, stdin, stdout_bytes_max, on_stderr_line, secret_values)
     try:
         timed_out = not child.pump(began + timeout_s, stop)
         returncode = child.end()
@@ -156,6 +168,15 @@ def run(
         timed_out=timed_out,
         stopped=None if timed_out else stop.signum,
     )
+
+
+def _masks(secret_values: Sequence[str]) -> list[Redactor]:
+    """A redactor for stdout and one for stderr; none where there is nothing to mask."""
+    if not secret_values:
+        return []
+    from processors.protocol.redact import Redactor  # runs without a secret do without it
+
+    return [Redactor(secret_values) for _ in range(2)]
 
 
 def _whole_characters(data: bytes) -> bytes:
@@ -189,56 +210,50 @@ class _Child:
         stdin: bytes,
         stdout_bytes_max: int,
         on_stderr_line: Callable[[bytes], None],
+        secret_values: Sequence[str],
     ) -> None:
+        self._masks = _masks(secret_values)
         self.stdout = Tail(stdout_bytes_max)
         self.stderr = Tail(TAIL_BYTES_MAX)
         self._unsent = memoryview(stdin)
         self._line = b""
         self._on_line = on_stderr_line
-        self._status: int | None = None
-        self._pid, self._in, self._out, self._err, self._exit = _start(start)
+        self.pid, self._in, self._out, self._err, self._exit = _start(start)
 
     def pump(self, deadline: float, stop: Stop) -> bool:
-        """Move bytes until the child has ended and its pipes are dry; False if time ran out."""
+        """Move bytes until the child has ended or is to be ended; False if time ran out."""
         poll = select.poll()
         poll.register(stop.wakeup_fd, select.POLLIN)
         poll.register(self._exit, select.POLLIN)
         poll.register(self._in, select.POLLOUT)
         for fd in (self._out, self._err):
             poll.register(fd, select.POLLIN)
-        while self._status is None:
-            left_ms = (deadline - time.monotonic()) * 1000
-            if left_ms <= 0:
-                return False
+        while (left_ms := (deadline - time.monotonic()) * 1000) > 0:
             for fd, _ in poll.poll(left_ms):
-                if fd == stop.wakeup_fd:
+                if fd in (stop.wakeup_fd, self._exit):
                     return True
-                if fd == self._exit:
-                    self._status = os.waitpid(self._pid, 0)[1]
-                elif not (self._feed() if fd == self._in else self._drain(fd)):
+                if not (self._feed() if fd == self._in else self._drain(fd)):
                     poll.unregister(fd)
-        for fd in (self._out, self._err):
-            while self._drain(fd):
-                pass
-        return True
+        return False
 
     def end(self) -> int:
-        """End whatever is left of the child's process group and return the child's status."""
-        if self._status is None:
+        """End the child if it still runs, and what is left of its group; return its status."""
+        if not self._is_dead(0):
             self._kill(signal.SIGTERM)
-            poll = select.poll()
-            poll.register(self._exit, select.POLLIN)
-            poll.poll(GRACE_S * 1000)
+            self._is_dead(GRACE_S)
         self._kill(signal.SIGKILL)
-        if self._status is None:
-            self._status = os.waitpid(self._pid, 0)[1]
-            for fd in (self._out, self._err):
-                while self._drain(fd):
-                    pass
+        self._is_dead(DEATH_S_MAX)
+        _, status = os.waitpid(self.pid, 0)
+        for fd in (self._out, self._err):
+            for _ in range(LAST_READS_MAX):
+                if not self._drain(fd):
+                    break
+        for fd, mask in zip((self._out, self._err), self._masks, strict=False):
+            self._take(fd, mask.close())
         if self._line:
             self._on_line(self._line)
             self._line = b""
-        return os.waitstatus_to_exitcode(self._status)
+        return os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
         """Close our ends of the pipes."""
@@ -246,9 +261,15 @@ class _Child:
             if fd >= 0:
                 os.close(fd)
 
+    def _is_dead(self, wait_s: float) -> bool:
+        """Whether the child has ended; it is not waited for yet, so its number stays its own."""
+        poll = select.poll()
+        poll.register(self._exit, select.POLLIN)
+        return bool(poll.poll(wait_s * 1000))
+
     def _kill(self, signum: int) -> None:
         try:
-            os.killpg(self._pid, signum)
+            os.killpg(self.pid, signum)
         except ProcessLookupError:
             pass  # nothing of the group is left
 
@@ -273,12 +294,15 @@ class _Child:
             chunk = os.read(fd, _READ_BYTES)
         except BlockingIOError:
             return False
-        if fd == self._out:
-            self.stdout.feed(chunk)
-        else:
-            self.stderr.feed(chunk)
-            self._split(chunk)
+        self._take(fd, self._masks[fd == self._err].feed(chunk) if self._masks else chunk)
         return chunk != b""
+
+    def _take(self, fd: int, masked: bytes) -> None:
+        if fd == self._out:
+            self.stdout.feed(masked)
+        else:
+            self.stderr.feed(masked)
+            self._split(masked)
 
     def _split(self, chunk: bytes) -> None:
         *lines, self._line = (self._line + chunk).split(b"\n")

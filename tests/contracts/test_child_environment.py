@@ -23,7 +23,7 @@ from tests.harness import (
     zoo_words,
 )
 
-ALLOWED = ["HOME", "LANG", "PATH", "PYTHONHASHSEED", "TMPDIR", "TZ"]
+ALLOWED = ["HOME", "LANG", "PATH", "PYTHONHASHSEED", "TMPDIR", "TZ", "WORLD_ATTEMPT"]
 SECRET = "zoo-key-7f3b51c09d2e4a68"  # noqa: S105 - the tests' own
 CALLER = {
     "AWS_SECRET_ACCESS_KEY": "c",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from processors.protocol import digests
+from processors.protocol.canonical import DEPTH_MAX, DOCUMENT_BYTES_MAX, parse_object
 from processors.protocol.errors import ContractError
 from processors.protocol.payload import PAYLOAD_BYTES_MAX, Artifact, Payload, decode
 
@@ -110,6 +111,25 @@ def test_a_payload_that_is_no_object_or_too_large_is_refused() -> None:
     with pytest.raises(ContractError) as caught:
         decode(b" " * (PAYLOAD_BYTES_MAX + 1))
     assert caught.value.reason == "too_large"
+
+
+def test_inputs_may_be_as_deep_in_a_payload_as_outside() -> None:
+    deepest = b'{"a":' * DEPTH_MAX + b"1" + b"}" * DEPTH_MAX
+    sent = payload(inputs=parse_object(deepest, "the inputs"))
+    deeper = payload(inputs={"a": sent.inputs})
+
+    assert decode(sent.encode()).inputs == sent.inputs
+    with pytest.raises(ContractError) as caught:
+        decode(deeper.encode())
+    assert caught.value.reason == "too_deep"
+
+
+def test_inputs_whose_numbers_grow_in_canonical_form_still_fit() -> None:
+    start, item = b'{"a":[1', b",1e15"
+    largest = start + item * ((DOCUMENT_BYTES_MAX - len(start) - 2) // len(item)) + b"]}"
+    sent = payload(inputs=parse_object(largest, "the inputs"))
+
+    assert decode(sent.encode()).inputs == sent.inputs
 
 
 def test_the_hash_of_the_inputs_covers_contents_and_not_places() -> None:

@@ -133,6 +133,12 @@ def test_a_receipt_of_another_run_is_found(key: str, value: object) -> None:
     assert problem(found) is not None
 
 
+def test_true_is_not_one() -> None:
+    found = document(outputs=[OUTPUT.as_json() | {"size_bytes": True}])
+
+    assert problem(found) == "receipt.outputs is not the one of this run"
+
+
 @pytest.mark.parametrize(("key", "value"), [("execution_id", "y"), ("payload_hash", "x")])
 def test_a_receipt_of_another_call_is_found(key: str, value: str) -> None:
     found = document()

@@ -102,6 +102,12 @@ def test_a_member_of_another_type_is_refused(key: str, value: object) -> None:
     assert_refused(changed(lambda document: document.update({key: value})), key)
 
 
+def test_an_enum_holds_no_nan() -> None:
+    data = changed(field(type="number", enum=[0.5])).replace("0.5", ".nan")
+
+    assert_refused(data, "inputs.properties.a.enum must be a number")
+
+
 SYNTAX = {
     "empty": "",
     "a list": "[]",
@@ -119,6 +125,11 @@ SYNTAX = {
     "list as key": "? [a]\n: b\n",
     "python object": "a: !!python/object/apply:os.system [id]\n",
     "own tag": "a: !mine b\n",
+    "tag of a number without digits": "a: !!int ''\n",
+    "tag of a float without digits": "a: !!float ''\n",
+    "tag of a boolean on a word": "a: !!bool b\n",
+    "tag of a timestamp on a word": "a: !!timestamp b\n",
+    "tag that fits": "a: !!str b\n",
     "not UTF-8": b"summary: \xff\n",
     "control character": "summary: \x07\n",
     "tab": "a:\n\t- b\n",
@@ -226,6 +237,9 @@ WRONG: dict[str, tuple[Change, str]] = {
     "minimum a word": (field(type="integer", minimum="5"), "a.minimum has a value"),
     "minimum too large": (field(type="number", minimum=2**60), "a.minimum must be"),
     "enum a word": (field(type="string", enum="abc"), "a.enum has a value"),
+    "enum beyond 2^53": (field(type="integer", enum=[1, 2**53]), "a.enum must be a number"),
+    "lone surrogate": (field(type="string", description="\ud800"), "surrogates not allowed"),
+    "lone surrogate in an enum": (field(type="string", enum=["\ud800"]), "surrogates"),
     "length a fraction": (field(type="string", maxLength=5.0), "a.maxLength has a value"),
     "length a boolean": (field(type="string", maxLength=True), "a.maxLength has a value"),
     "keyword of another type": (field(type="string", properties={}), "has no meaning for type"),

@@ -1,4 +1,4 @@
-"""A child's stderr on our stderr: every line is ours, bounded and redacted."""
+"""A child's stderr on our stderr: every line is ours, and bounded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from orchestrator.execution.relay import LINES_MAX, Relay
 from orchestrator.execution.trail import KEYS, Trail
 from processors.protocol.events import FIELD_CHARS_MAX
 
-SECRET = "sk-0123456789abcdef"  # noqa: S105 - a made-up one
 CALL = {"event": "provider.call", "provider": "p", "operation": "o", "attempt": 1}
 
 
@@ -24,7 +23,7 @@ class Desk:
         self._path = path
         self._file = path.open("wb", buffering=0)
         self.trail = Trail("x-1", self._file.fileno())
-        self.relay = Relay(self.trail, [SECRET])
+        self.relay = Relay(self.trail)
 
     def tell(self, *lines: bytes) -> list[dict[str, Any]]:
         """Relay lines and return every event written so far."""
@@ -90,25 +89,10 @@ def test_an_event_cannot_claim_a_key_of_ours(desk: Desk) -> None:
         assert event[key] != "forged"
 
 
-def test_a_secret_in_a_line_is_masked(desk: Desk) -> None:
-    [event] = desk.tell(f"key={SECRET} and {SECRET}".encode())
+def test_long_text_in_an_event_is_cut(desk: Desk) -> None:
+    [event] = desk.tell(json.dumps(CALL | {"operation": "y" * 5_000}).encode())
 
-    assert event["text"] == "key=[redacted] and [redacted]"
-
-
-def test_a_secret_in_an_event_is_masked_and_long_text_is_cut(desk: Desk) -> None:
-    line = CALL | {"provider": SECRET, "operation": "y" * 5_000}
-
-    [event] = desk.tell(json.dumps(line).encode())
-
-    assert SECRET not in json.dumps(event)
     assert event["operation"] == "y" * FIELD_CHARS_MAX
-
-
-def test_a_secret_across_the_cut_leaves_nothing_behind(desk: Desk) -> None:
-    [event] = desk.tell(b"x" * (FIELD_CHARS_MAX - 5) + SECRET.encode())
-
-    assert SECRET[:5] not in event["text"]
 
 
 def test_lines_are_capped_and_what_is_dropped_is_counted(desk: Desk) -> None:

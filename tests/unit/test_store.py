@@ -10,6 +10,7 @@ import pytest
 from orchestrator.world.store import Staging, World
 from processors.protocol import digests
 from processors.protocol.errors import ContractError
+from processors.protocol.payload import Artifact
 
 PREFIX = "/artifacts/demo/"
 
@@ -37,6 +38,20 @@ class Place:
         """The bytes at a world path."""
         return (self.root / path.removeprefix("/")).read_bytes()
 
+    def stage(self, attempt: str, **artifacts: Artifact) -> Staging:
+        """Begin an attempt and lay out its tree."""
+        staging = self.world.begin(attempt)
+        self.world.lay_out(staging, artifacts, PREFIX)
+        return staging
+
+    def attach(self, source: str) -> Artifact:
+        """Attach a file in an attempt that does nothing else."""
+        staging = self.world.begin("attach")
+        try:
+            return self.world.attach(source, staging)
+        finally:
+            self.world.discard(staging)
+
     def visible(self) -> list[str]:
         """Every world path that holds a file."""
         files = (self.root / "artifacts").rglob("*")
@@ -49,7 +64,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def stage_with(place: Place, files: dict[str, bytes], attempt: str = "x-1") -> Staging:
-    staging = place.world.stage(attempt, {}, PREFIX)
+    staging = place.stage(attempt)
     for path, data in files.items():
         file = Path(staging.tree + path)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +84,7 @@ def test_a_world_creates_nothing_until_something_is_stored(place: Place) -> None
 
 
 def test_a_file_is_attached_under_its_content(place: Place) -> None:
-    found = place.world.attach(place.file("a.txt", b"words"))
+    found = place.attach(place.file("a.txt", b"words"))
 
     assert found.cid == digests.of_bytes(b"words")
     assert found.size_bytes == 5
@@ -79,8 +94,8 @@ def test_a_file_is_attached_under_its_content(place: Place) -> None:
 
 
 def test_attaching_twice_gives_one_artifact_and_leaves_no_scratch(place: Place) -> None:
-    first = place.world.attach(place.file("a.txt", b"words"))
-    again = place.world.attach(place.file("b.txt", b"words"))
+    first = place.attach(place.file("a.txt", b"words"))
+    again = place.attach(place.file("b.txt", b"words"))
 
     assert first.as_json() == again.as_json()
     assert place.visible() == [first.path]
@@ -92,7 +107,7 @@ def test_what_is_no_readable_file_is_refused_at_once(place: Place, name: str) ->
     os.mkfifo(place.folder / "fifo")
 
     with pytest.raises(ContractError) as caught:
-        place.world.attach(str(place.folder / name) if name else "")
+        place.attach(str(place.folder / name) if name else "")
 
     assert reason_of(caught) == "unreadable_file"
 
@@ -101,7 +116,7 @@ def test_a_world_that_is_a_file_cannot_be_written(place: Place) -> None:
     place.root.write_bytes(b"")
 
     with pytest.raises(ContractError) as caught:
-        place.world.attach(place.file("a.txt", b"words"))
+        place.attach(place.file("a.txt", b"words"))
 
     assert reason_of(caught) == "world_unwritable"
 
@@ -163,9 +178,9 @@ def test_a_settled_prefix_may_be_used_again_and_a_neighbour_is_free(place: Place
 
 
 def test_a_staging_tree_holds_the_artifacts_read_only_and_an_empty_prefix(place: Place) -> None:
-    artifact = place.world.attach(place.file("a.txt", b"words"))
+    artifact = place.attach(place.file("a.txt", b"words"))
 
-    staging = place.world.stage("x-1", {"a": artifact, "again": artifact}, PREFIX)
+    staging = place.stage("x-1", a=artifact, again=artifact)
 
     staged = Path(staging.tree + artifact.path)
     assert staged.read_bytes() == b"words"
@@ -181,14 +196,44 @@ def test_a_staging_tree_belongs_to_one_attempt(place: Place) -> None:
     with pytest.raises(ContractError) as caught:
         stage_with(place, {})
 
-    assert reason_of(caught) == "world_unwritable"
+    assert reason_of(caught) == "execution_exists"
+
+
+def test_an_attempt_that_somebody_works_on_is_not_abandoned(place: Place) -> None:
+    stage_with(place, {})
+
+    assert place.world.abandoned() == []
+
+
+def test_an_attempt_whose_worker_is_gone_is_abandoned_and_can_be_discarded(place: Place) -> None:
+    staging = stage_with(place, {PREFIX + "outputs/a": b"half"})
+    os.close(staging.lock_fd)  # as the kernel does when the process ends
+
+    [found] = World(str(place.root)).abandoned()
+    place.world.discard(found)
+
+    assert found.attempt == "x-1"
+    assert place.visible() == []
+    stage_with(place, {})
+
+
+def test_a_tree_that_its_maker_locked_away_is_discarded_too(place: Place) -> None:
+    staging = stage_with(place, {PREFIX + "outputs/deep/a": b"1"})
+    Path(staging.tree + PREFIX + "outputs/deep").chmod(0)
+    Path(staging.tree + PREFIX + "outputs").chmod(0)
+
+    place.world.discard(staging)
+
+    assert not Path(staging.folder).exists()
 
 
 def test_nothing_is_visible_before_it_is_published(place: Place) -> None:
     staging = stage_with(place, {PREFIX + "outputs/a": b"1", PREFIX + "receipt.json": b"2"})
     assert place.visible() == []
 
-    place.world.publish(staging, [PREFIX + "outputs/a", PREFIX + "receipt.json"], replace=PREFIX)
+    place.world.publish(
+        staging, staging.tree, [PREFIX + "outputs/a", PREFIX + "receipt.json"], replace=PREFIX
+    )
 
     assert place.visible() == [PREFIX + "outputs/a", PREFIX + "receipt.json"]
     assert place.read(PREFIX + "outputs/a") == b"1"
@@ -197,7 +242,7 @@ def test_nothing_is_visible_before_it_is_published(place: Place) -> None:
 def test_publishing_moves_what_is_named_and_nothing_else(place: Place) -> None:
     staging = stage_with(place, {PREFIX + "outputs/a": b"1", PREFIX + "stray": b"2"})
 
-    place.world.publish(staging, [PREFIX + "outputs/a"], replace=PREFIX)
+    place.world.publish(staging, staging.tree, [PREFIX + "outputs/a"], replace=PREFIX)
 
     assert place.visible() == [PREFIX + "outputs/a"]
 
@@ -206,7 +251,7 @@ def test_a_new_execution_takes_the_whole_place_of_an_old_one(place: Place) -> No
     for attempt, name in (("x-1", "old"), ("x-2", "new")):
         path = f"{PREFIX}outputs/{name}"
         staging = stage_with(place, {path: name.encode()}, attempt)
-        place.world.publish(staging, [path], replace=PREFIX)
+        place.world.publish(staging, staging.tree, [path], replace=PREFIX)
         place.world.discard(staging)
 
     assert place.visible() == [PREFIX + "outputs/new"]
@@ -216,7 +261,9 @@ def test_without_a_prefix_to_replace_everything_stays(place: Place) -> None:
     place.put(PREFIX + "outputs/old")
     staging = stage_with(place, {"/artifacts/execution/x-1/determinism.json": b"1"})
 
-    place.world.publish(staging, ["/artifacts/execution/x-1/determinism.json"], replace="")
+    place.world.publish(
+        staging, staging.tree, ["/artifacts/execution/x-1/determinism.json"], replace=""
+    )
 
     assert PREFIX + "outputs/old" in place.visible()
     assert len(place.visible()) == 2
@@ -226,7 +273,7 @@ def test_publishing_what_is_not_there_is_an_error(place: Place) -> None:
     staging = stage_with(place, {})
 
     with pytest.raises(ContractError) as caught:
-        place.world.publish(staging, [PREFIX + "outputs/a"], replace=PREFIX)
+        place.world.publish(staging, staging.tree, [PREFIX + "outputs/a"], replace=PREFIX)
 
     assert reason_of(caught) == "world_unwritable"
 
@@ -234,12 +281,11 @@ def test_publishing_what_is_not_there_is_an_error(place: Place) -> None:
 def test_a_discarded_staging_tree_is_gone_and_what_it_links_to_is_not(place: Place) -> None:
     outside = Path(place.file("outside", b"words"))
     (place.folder / "folder").mkdir()
-    artifact = place.world.attach(str(outside))
-    staging = place.world.stage("x-1", {"a": artifact}, PREFIX)
+    artifact = place.attach(str(outside))
+    staging = place.stage("x-1", a=artifact)
     Path(staging.tree + PREFIX + "link").symlink_to(outside)
     Path(staging.tree + PREFIX + "folder").symlink_to(place.folder / "folder")
 
-    place.world.discard(staging)
     place.world.discard(staging)
 
     assert not Path(staging.folder).exists()

@@ -62,11 +62,13 @@ def invoke(
         "TMPDIR": staging.tmp,
         **secrets,
     }
-    lines = relay.Relay(trail, list(secrets.values()))
+    lines = relay.Relay(trail)
     try:
         ended = spawn.run(
             [*argv, "--root", staging.tree, "--registry", registry_file],
+            attempt=staging.attempt,
             env=env,
+            secret_values=list(secrets.values()),
             cwd=staging.tmp,
             stdin=payload,
             timeout_s=timeout_s,

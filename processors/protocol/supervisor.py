@@ -1,0 +1,52 @@
+"""The receipt of a run whose processor could not write its own, or whose own cannot stand.
+
+Written by the side that started the processor, never by an adapter, and never into the tree the
+processor worked in: what lies there is the processor's, links included.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from processors.protocol import paths, receipt
+from processors.protocol.errors import ContractError
+from processors.protocol.payload import Payload
+
+
+def write_stub(
+    tree: str, payload: Payload, payload_hash: str, error: ContractError, duration_ms: int
+) -> list[str]:
+    """Write both copies of a receipt that says how a run failed; it cannot claim a success.
+
+    Args:
+        tree: A folder of the supervisor's own, laid out like the world.
+        payload: What the processor was given.
+        payload_hash: The digest of the exact bytes it was given.
+        error: How the run failed.
+        duration_ms: How long it took, by a monotonic clock.
+
+    Returns:
+        The world paths of the two copies.
+    """
+    stub = receipt.encode(
+        writer="supervisor",
+        payload=payload,
+        payload_hash=payload_hash,
+        outputs=[],
+        error=error,
+        cost_micro_usd=0,
+        started_at=time.strftime(
+            "%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - duration_ms / 1000)
+        ),
+        duration_ms=duration_ms,
+    )
+    written = [
+        paths.determinism_path(payload.execution_id),
+        paths.receipt_path(payload.write_prefix),
+    ]
+    for path in written:
+        os.makedirs(os.path.dirname(tree + path), exist_ok=True)
+        with open(tree + path, "xb") as file:
+            file.write(stub)
+    return written
