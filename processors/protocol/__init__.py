@@ -5,5 +5,5 @@ inside the orchestrator. Nothing in here imports anything of ``orchestrator``.
 
 Modules avoid ``typing``, ``dataclasses`` and ``pathlib`` at run time on purpose: every execution
 imports this package twice (once in the orchestrator, once in the processor), and those three cost
-more than the rest of the package (docs/decisions/0004-cli-parser.md has the figures).
+more than the rest of the package (docs/decisions/0006-start-up.md has the figures).
 """
