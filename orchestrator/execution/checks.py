@@ -101,7 +101,9 @@ def _read(physical: str, path: str) -> bytes:
 
 def _parse(data: bytes, path: str) -> Json:
     try:
-        return canonical.parse(data, path, bytes_max=DOCUMENT_BYTES_MAX)
+        return canonical.parse(
+            data, path, bytes_max=DOCUMENT_BYTES_MAX, marks_max=envelope.ENVELOPE_MARKS_MAX
+        )
     except ContractError as error:
         raise adapter_error("receipt_invalid", error.message) from None
 

@@ -26,6 +26,7 @@ def parse(
     *,
     bytes_max: int = DOCUMENT_BYTES_MAX,
     depth_max: int = DEPTH_MAX,
+    marks_max: int | None = None,
 ) -> Json:
     """Parse one JSON document.
 
@@ -34,12 +35,16 @@ def parse(
         what: How messages call the document, for example ``"--inputs-json"``.
         bytes_max: The largest document accepted, in bytes.
         depth_max: The deepest nesting accepted, in levels.
+        marks_max: How many commas and opening brackets are accepted, those in strings included.
+            They bound the values: as Python's objects, these take up to thirty times their text.
 
     Raises:
         ContractError: ``ERR_INPUTS`` with the reason that fits; the message never holds data.
     """
     if len(data) > bytes_max:
         raise inputs_error("too_large", f"{what} has {len(data)} bytes; at most {bytes_max}")
+    if marks_max is not None and sum(map(data.count, (b",", b"[", b"{"))) > marks_max:
+        raise inputs_error("too_large", f"{what} has more than {marks_max} commas and brackets")
     if data.startswith(b"\xef\xbb\xbf"):
         raise inputs_error("bad_encoding", f"{what} starts with a byte order mark; leave it out")
     try:
@@ -70,9 +75,10 @@ def parse_object(
     *,
     bytes_max: int = DOCUMENT_BYTES_MAX,
     depth_max: int = DEPTH_MAX,
+    marks_max: int | None = None,
 ) -> dict[str, Json]:
     """Parse one JSON document that must be an object; see ``parse``."""
-    value = parse(data, what, bytes_max=bytes_max, depth_max=depth_max)
+    value = parse(data, what, bytes_max=bytes_max, depth_max=depth_max, marks_max=marks_max)
     if not isinstance(value, dict):
         raise inputs_error("not_an_object", f"{what} is a JSON {kind(value)}, not an object")
     return value

@@ -21,6 +21,7 @@ from processors.protocol.errors import (
 from processors.protocol.payload import Payload
 
 ENVELOPE_BYTES_MAX = 8_388_608  # about 30,000 outputs
+ENVELOPE_MARKS_MAX = 262_144  # as many: five for an output, and some in its path
 PROCESSOR_META_KEYS = ("processor_ref", "mode", "inputs_hash", "cost_micro_usd")
 
 META_KEYS = (
@@ -85,7 +86,12 @@ def check(data: bytes, payload: Payload) -> Reply:
         ContractError: ``ERR_ADAPTER_INVOCATION`` / ``envelope_invalid`` with the first fault.
     """
     try:
-        document = parse_object(data.strip(b" \t\r\n"), "stdout", bytes_max=ENVELOPE_BYTES_MAX)
+        document = parse_object(
+            data.strip(b" \t\r\n"),
+            "stdout",
+            bytes_max=ENVELOPE_BYTES_MAX,
+            marks_max=ENVELOPE_MARKS_MAX,
+        )
     except ContractError as error:
         raise _invalid(error.message) from None
     status = document.get("status")

@@ -238,6 +238,11 @@ ERRORS: tuple[Row, ...] = (
     ),
     _adapter("killed", "a signal ended the processor", "see the message; often out of memory"),
     _adapter(
+        "survivors",
+        "processes that the processor started keep forking faster than they can be ended",
+        "end them by hand, and correct the processor",
+    ),
+    _adapter(
         "time_limit",
         "the processor ran longer than its limit",
         "shrink the work",

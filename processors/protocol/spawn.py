@@ -3,7 +3,8 @@
 The only place that starts a process: the local adapter uses it, and so does the Modal app. The
 child gets a session of its own, no terminal, its stdin fed and then closed. Both output streams
 are drained together, so neither can block the other; memory is bounded whatever the child prints.
-The wall clock is monotonic; the end of it, like the end of the child, ends the whole process group.
+The wall clock is monotonic; the end of it, like the end of the child, ends the whole process group
+and whatever left it. When we are killed, the child is too.
 
 Status rule: ``returncode`` is the exit status, or ``-N`` when signal N ended the child, or 124
 when the time limit did.
@@ -18,13 +19,15 @@ import select
 import signal
 import time
 
+from processors.protocol import marks, reaper
+from processors.protocol.errors import adapter_error
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from processors.protocol.redact import Redactor
 
-ATTEMPT_VARIABLE = "WORLD_ATTEMPT"  # in a child's environment: which attempt it belongs to
 TAIL_BYTES_MAX = 8_192
 LINE_BYTES_MAX = 65_536  # a longer line is handed on in pieces
 GRACE_S = 0.5  # between SIGTERM and SIGKILL at the end of time
@@ -134,8 +137,8 @@ def run(
 
     Args:
         argv: Program (an absolute path) and arguments.
-        attempt: What the child belongs to; its environment has it besides ``env``, so that what
-            outlives a killed orchestrator can be found (``leftovers``).
+        attempt: What the child belongs to; its environment has it besides ``env`` (``marks``), so
+            that what outlives a killed orchestrator can be found (``leftovers``).
         env: The child's environment.
         secret_values: What is masked in both streams before anything sees them: tails, lengths,
             digests and lines are those of the masked streams.
@@ -150,16 +153,16 @@ def run(
 
     Raises:
         OSError: The child could not be started.
+        ContractError: ``ERR_ADAPTER_INVOCATION``: ``unsupported_platform``, or ``survivors`` when
+            something the child started cannot be ended.
     """
     began = time.monotonic()
-    marked = {**env, ATTEMPT_VARIABLE: attempt}
-    start = _Start(argv, marked, cwd, memory_bytes_max)
+    reaper.adopt()
+    others = reaper.children()
+    start = _Start(argv, {**env, marks.VARIABLE: attempt}, cwd, memory_bytes_max)
     child = _Child(start, stdin, stdout_bytes_max, on_stderr_line, secret_values)
-    try:
-        timed_out = not child.pump(began + timeout_s, stop)
-        returncode = child.end()
-    finally:
-        child.close()
+    reaper.begin(child.pid, attempt)
+    timed_out, returncode = child.live(began + timeout_s, stop, others)
     return Ended(
         returncode=RETURNCODE_TIME_LIMIT if timed_out else returncode,
         stdout=child.stdout,
@@ -220,7 +223,22 @@ class _Child:
         self._on_line = on_stderr_line
         self.pid, self._in, self._out, self._err, self._exit = _start(start)
 
-    def pump(self, deadline: float, stop: Stop) -> bool:
+    def live(self, deadline: float, stop: Stop, others: Sequence[int]) -> tuple[bool, int]:
+        """Run the child and end it; return whether time ran out, and its status."""
+        try:
+            try:
+                timed_out = not self._pump(deadline, stop)
+            finally:  # whatever happened to us, nothing goes on running
+                returncode = self._end()
+                is_alone = reaper.end_orphans(self.pid, others)
+            if not is_alone:
+                raise adapter_error("survivors", "processes that the child started cannot be ended")
+            self._drain_all()
+        finally:
+            self._close()
+        return timed_out, returncode
+
+    def _pump(self, deadline: float, stop: Stop) -> bool:
         """Move bytes until the child has ended or is to be ended; False if time ran out."""
         poll = select.poll()
         poll.register(stop.wakeup_fd, select.POLLIN)
@@ -236,7 +254,7 @@ class _Child:
                     poll.unregister(fd)
         return False
 
-    def end(self) -> int:
+    def _end(self) -> int:
         """End the child if it still runs, and what is left of its group; return its status."""
         if not self._is_dead(0):
             self._kill(signal.SIGTERM)
@@ -244,6 +262,10 @@ class _Child:
         self._kill(signal.SIGKILL)
         self._is_dead(DEATH_S_MAX)
         _, status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def _drain_all(self) -> None:
+        """Take what the pipes still hold, now that nobody writes any more."""
         for fd in (self._out, self._err):
             for _ in range(LAST_READS_MAX):
                 if not self._drain(fd):
@@ -253,9 +275,8 @@ class _Child:
         if self._line:
             self._on_line(self._line)
             self._line = b""
-        return os.waitstatus_to_exitcode(status)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Close our ends of the pipes."""
         for fd in (self._in, self._out, self._err, self._exit):
             if fd >= 0:
@@ -319,9 +340,10 @@ def _start(start: _Start) -> tuple[int, int, int, int, int]:
     out_read, out_write = os.pipe2(os.O_CLOEXEC)
     err_read, err_write = os.pipe2(os.O_CLOEXEC)
     failed_read, failed_write = os.pipe2(os.O_CLOEXEC)
+    own_pid = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(start, (in_read, out_write, err_write), failed_write)
+        _become(start, (in_read, out_write, err_write), failed_write, own_pid)
     for fd in (in_read, out_write, err_write, failed_write):
         os.close(fd)
     failure = os.read(failed_read, 16)  # empty as soon as exec has closed the other end
@@ -336,9 +358,10 @@ def _start(start: _Start) -> tuple[int, int, int, int, int]:
     return pid, in_write, out_read, err_read, os.pidfd_open(pid)
 
 
-def _become(start: _Start, streams: tuple[int, int, int], failed_fd: int) -> None:
+def _become(start: _Start, streams: tuple[int, int, int], failed_fd: int, parent_pid: int) -> None:
     """In the child: turn into the program, or report the error number and end."""
     try:
+        reaper.die_with(parent_pid)
         os.setsid()
         os.chdir(start.cwd)
         for target, fd in enumerate(streams):

@@ -101,6 +101,7 @@ def test_mock_mode_sees_no_secret(lane: tuple[str, ...], tmp_path: Path) -> None
     assert "ZOO_SECRET" not in seen(result)["names"]
 
 
+@pytest.mark.proves("SP-2")
 def test_a_child_has_no_terminal_and_nothing_left_on_stdin(tmp_path: Path) -> None:
     found = seen(zoo("environment", world=tmp_path, stdin=b"the caller's own stdin"))
 

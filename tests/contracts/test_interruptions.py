@@ -130,21 +130,6 @@ def test_nothing_is_left_in_staging(behaviour: str, tmp_path: Path) -> None:
     assert [path for path in result.visible if path.startswith("/.staging/")] == []
 
 
-def test_what_a_killed_orchestrator_left_is_ended_by_the_next_one(tmp_path: Path) -> None:
-    """Nothing unlocks anything: the same id can be used again at once."""
-    words = zoo_words("sleep", "--execution-id", "x-1")
-    with start(*words, world=tmp_path, command=ZOO_COMMAND) as process:
-        read_until(process, "processor.log")
-        process.kill()
-    assert still_there(tmp_path)
-
-    result = zoo("good", "--execution-id", "x-1", world=tmp_path)
-
-    assert result.exit_code == 0
-    assert still_there(tmp_path) == []
-    assert os.listdir(tmp_path / ".staging") == []
-
-
 def test_an_execution_that_is_under_way_is_left_alone(tmp_path: Path) -> None:
     words = zoo_words("sleep", "--execution-id", "x-1")
     with start(*words, world=tmp_path, command=ZOO_COMMAND) as process:

@@ -15,7 +15,6 @@ TABLE = "processors/protocol/errors.py"
 
 # Rows whose raiser a later step brings, and that step.
 DUE = {
-    ("ERR_ADAPTER_INVOCATION", "unsupported_platform"): "step 2, the hostile-proof execution",
     ("ERR_IMAGE_UNAVAILABLE", "not_in_store"): "step 4, images",
     ("ERR_MODAL_INVOCATION", "remote_error"): "step 6, Modal",
     ("ERR_MODAL_TIMEOUT", "remote_time_limit"): "step 6, Modal",

@@ -74,6 +74,7 @@ def test_text_can_be_asked_for_shorter() -> None:
     assert fed(b"abcdef").text(3) == "def"
 
 
+@pytest.mark.proves("SP-6")
 def test_the_end_of_a_child_has_status_tails_and_time() -> None:
     ended = Ended(
         returncode=RETURNCODE_TIME_LIMIT,

@@ -85,6 +85,6 @@ def processor(name, main_deps, provider_deps = [], packages = [], **kwargs):
         registry = "registry.yaml",
         deps = [":main", "//processors/protocol:runtime"],
         wheels = [whl(package) for package in packages],
-        visibility = ["//:__pkg__", "//tests:__subpackages__"],
+        visibility = ["//:__pkg__", "//tests:__subpackages__", "//tools/bench:__pkg__"],
         **kwargs
     )

@@ -1,0 +1,141 @@
+"""Nothing outlives a run: what a child leaves behind comes to us and is ended.
+
+A process that detaches from its parent goes to init, unless an ancestor asked for such orphans
+(prctl(2), PR_SET_CHILD_SUBREAPER). We ask, so that neither a second fork, nor a new session, nor an
+empty environment hides one. The other way round, a child asks to be killed when we are
+(PR_SET_PDEATHSIG). Both need Linux and a mounted /proc; without them ``adopt`` refuses.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from processors.protocol import marks
+from processors.protocol.errors import adapter_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+END_S_MAX = 1.0  # for all orphans of one run; each dies at once, but may have forked before
+_ROUND_S = 0.001  # between two looks
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+_runs: dict[int, str] = {}  # the children that are being run now, and their attempts
+
+
+def adopt() -> None:
+    """Become the one that orphans of our children go to.
+
+    Raises:
+        ContractError: ``ERR_ADAPTER_INVOCATION`` / ``unsupported_platform``, naming what lacks.
+    """
+    if lacking := missing("/proc/self"):
+        raise adapter_error(
+            "unsupported_platform", f"this system has no {', no '.join(lacking)}; it takes Linux"
+        )
+
+
+def missing(own_proc: str) -> list[str]:
+    """Name what the kernel lacks of what a run needs; ask it for the orphans on the way."""
+    found = []
+    if not _prctl(_PR_SET_CHILD_SUBREAPER, 1):
+        found.append("prctl PR_SET_CHILD_SUBREAPER")
+    if not hasattr(os, "pidfd_open"):
+        found.append("pidfd_open")
+    if not os.path.exists(f"{own_proc}/task/{os.getpid()}/children"):
+        found.append("/proc/self/task/N/children")
+    return found
+
+
+def die_with(parent: int) -> None:
+    """In a fresh child, before its program starts: be killed as soon as the parent dies.
+
+    Args:
+        parent: The parent's process id, as the parent knew it; it may be dead already.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(128 + signal.SIGKILL)
+
+
+def begin(pid: int, attempt: str) -> None:
+    """Take note of a child: its end is its run's business."""
+    _runs[pid] = attempt
+
+
+def end_orphans(pid: int, others: Collection[int]) -> bool:
+    """End what a child left behind, once the child itself has been waited for.
+
+    Args:
+        pid: The child that ``begin`` was told of.
+        others: Children that were there before it.
+
+    Returns:
+        Whether nothing is left; False when ``END_S_MAX`` was not enough.
+    """
+    attempt = _runs.pop(pid)
+    deadline = time.monotonic() + END_S_MAX
+    while left := [
+        orphan
+        for orphan in children()
+        if orphan not in others and orphan not in _runs and not _is_of_another(orphan, attempt)
+    ]:
+        if time.monotonic() > deadline:
+            return False
+        for orphan in left:
+            _end(orphan)
+        time.sleep(_ROUND_S)
+    return True
+
+
+def children() -> list[int]:
+    """The process ids of our children, dead ones that nobody waited for among them."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return []  # the usual case, in one system call
+    found = []
+    for thread in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{thread}/children", "rb") as file:
+                found += [int(word) for word in file.read().split()]
+        except OSError:
+            continue  # the thread has ended
+    return found
+
+
+def _is_of_another(orphan: int, attempt: str) -> bool:
+    """Whether an orphan says that it belongs to another child that still runs."""
+    if not _runs:
+        return False
+    mark = marks.attempt_of(orphan)
+    return mark != attempt and mark in _runs.values()
+
+
+def _end(orphan: int) -> None:
+    try:
+        group = os.getpgid(orphan)
+        if group != os.getpgid(0):
+            os.killpg(group, signal.SIGKILL)  # at once, those included that are being forked
+        os.kill(orphan, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it is dead and waits to be waited for
+    try:
+        os.waitpid(orphan, os.WNOHANG)
+    except ChildProcessError:
+        pass  # it was a thread's of ours, which has waited for it
+
+
+def _prctl(option: int, value: int) -> bool:
+    import ctypes  # 4 ms; only what starts a child pays for it
+
+    call = getattr(ctypes.CDLL(None), "prctl", None)
+    if call is None:
+        return False
+    call.argtypes = (ctypes.c_int, *([ctypes.c_ulong] * 4))
+    return bool(call(option, value, 0, 0, 0) == 0)
