@@ -42,6 +42,12 @@ def select(
             "absent",
             f"mode real needs {', '.join(missing)}: set it and opt in with --allow-env NAME",
         )
+    # What is no text in the environment has lone surrogates here (PEP 383).
+    foreign = sorted(name for name in found if not _is_text(found[name]))
+    if foreign:
+        raise ContractError(
+            "ERR_MISSING_SECRET", "malformed", f"{', '.join(foreign)} is not UTF-8; set it again"
+        )
     short = sorted(name for name in found if len(found[name].encode()) < VALUE_BYTES_MIN)
     if short:
         raise ContractError(
@@ -50,3 +56,11 @@ def select(
             f"{', '.join(short)} has fewer than {VALUE_BYTES_MIN} bytes and can't be redacted",
         )
     return found
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -10,9 +10,10 @@ from orchestrator.cli import flags, output
 from orchestrator.cli.flags import Flag, Given
 from orchestrator.execution import request as asked
 from orchestrator.execution.request import Request
-from orchestrator.execution.run import Setting, refusal, run
+from orchestrator.execution.run import Setting, known, refusal, run
 from orchestrator.execution.trail import Trail
 from orchestrator.world.store import World
+from processors.protocol import shapes
 from processors.protocol.canonical import DOCUMENT_BYTES_MAX, Json
 from processors.protocol.envelope import META_KEYS
 from processors.protocol.errors import ContractError, adapter_error, inputs_error
@@ -48,15 +49,14 @@ FLAGS = (
         "--allow-env", "NAME", "opt a declared secret in, by its variable (lane dev)", repeats=True
     ),
     Flag("--allow-real", "", "confirm mode real (lanes staging and main)"),
-    Flag("--branch", "B", "the branch part of an app's name (lane dev)"),
-    Flag("--user", "U", "the user part of an app's name (lane dev)"),
+    Flag("--branch", "B", "the branch part of an app's name (lane dev, adapter modal)"),
+    Flag("--user", "U", "the user part of an app's name (lane dev, adapter modal)"),
     Flag("--registry-root", "DIR", "read registry.yaml files from a folder (lanes pr and dev)"),
     Flag("--execution-id", "ID", "an id instead of a new one"),
     Flag("--json", "", "print exactly one JSON envelope on stdout"),
-    Flag("--debug", "", "show the traceback of an unknown error on stderr"),
+    Flag("--debug", "", "show on stderr where an unknown error came from"),
     Flag("--help", "", "print this text"),
 )
-DEBUG_CHARS_MAX = 2_000  # of a traceback; it has to fit into one line of stderr
 INPUTS = ("--inputs-json", "--inputs-file", "--inputs")
 
 
@@ -87,18 +87,21 @@ def main(argv: list[str], root: str) -> int:
         if isinstance(given, ContractError):
             raise given
         envelope = _run(given, execution_id, root, stop, trail)
-    except ContractError as error:
-        envelope = refusal(execution_id, error, dict.fromkeys(META_KEYS), trail)
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one envelope
-        if "--debug" in argv:
-            import traceback
-
-            trail.emit("debug.traceback", {"text": traceback.format_exc()[-DEBUG_CHARS_MAX:]})
-        unknown = adapter_error("orchestrator_error", f"unexpected {type(error).__name__}")
-        envelope = refusal(execution_id, unknown, dict.fromkeys(META_KEYS), trail)
+        found = known(error, trail, debug="--debug" in argv)
+        envelope = refusal(execution_id, found, dict.fromkeys(META_KEYS), trail)
     exit_code = output.exit_code(envelope)
-    trail.emit("execution.settle", {"status": envelope["status"], "exit_code": exit_code})
+    trail.emit("execution.settle", _settled(envelope, exit_code))
     return output.print_envelope(envelope, as_json=as_json, exit_code=exit_code)
+
+
+def _settled(envelope: dict[str, Json], exit_code: int) -> dict[str, Json]:
+    """What ``execution.settle`` says."""
+    failed = envelope["status"] != "success"
+    cause: dict[str, Json] = {
+        key: shapes.text(envelope["error"], key) if failed else None for key in ("code", "reason")
+    }
+    return {"status": envelope["status"], "exit_code": exit_code, **cause}
 
 
 def _run(given: Given, execution_id: str, root: str, stop: Stop, trail: Trail) -> dict[str, Json]:
@@ -108,6 +111,7 @@ def _run(given: Given, execution_id: str, root: str, stop: Stop, trail: Trail) -
         processors_folder=os.path.join(root, "processors"),
         environ=os.environ,
         stop=stop,
+        debug=given.has("--debug"),
     )
     return run(request, setting, trail)
 
@@ -129,6 +133,8 @@ def _request(given: Given, execution_id: str, stop: Stop) -> Request:
         allow_env=given.all("--allow-env"),
         allow_real=given.has("--allow-real"),
         registry_root=given.get("--registry-root"),
+        branch=given.get("--branch"),
+        user=given.get("--user"),
     )
 
 
@@ -139,21 +145,19 @@ def _inputs(given: Given, stop: Stop) -> dict[str, Json]:
     file = given.get("--inputs-file")
     if file is None:
         asked.check_choice("--inputs", given.require("--inputs"), ("-",))
-        return asked.check_inputs(_read(0, stop), "--inputs")
+        return asked.check_inputs(_read(0, "stdin", stop), "--inputs")
     try:
         # Without O_NONBLOCK, opening a named pipe that nobody writes to could not be interrupted.
         fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise inputs_error("unreadable_file", f"{file!a}: {error.strerror}") from None
     try:
-        return asked.check_inputs(_read(fd, stop), "--inputs-file")
-    except OSError as error:
-        raise inputs_error("unreadable_file", f"{file!a}: {error.strerror}") from None
+        return asked.check_inputs(_read(fd, ascii(file), stop), "--inputs-file")
     finally:
         os.close(fd)
 
 
-def _read(fd: int, stop: Stop) -> bytes:
+def _read(fd: int, what: str, stop: Stop) -> bytes:
     """Read a stream to its end or just past the limit; a signal ends the wait."""
     poll = select.poll()
     poll.register(stop.wakeup_fd, select.POLLIN)
@@ -164,7 +168,10 @@ def _read(fd: int, stop: Stop) -> bytes:
         if stop.signum is not None:
             reason = "interrupted" if stop.signum == signal.SIGINT else "terminated"
             raise adapter_error(reason, f"signal {stop.signum} came before the inputs were read")
-        chunk = os.read(fd, 65_536)
+        try:
+            chunk = os.read(fd, 65_536)
+        except OSError as error:
+            raise inputs_error("unreadable_file", f"{what}: {error.strerror}") from None
         if not chunk:
             break
         data += chunk

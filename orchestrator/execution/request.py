@@ -36,6 +36,7 @@ class Request:
         "allow_env",
         "allow_real",
         "attach",
+        "branch",
         "execution_id",
         "image_override",
         "inputs",
@@ -45,6 +46,7 @@ class Request:
         "registry_root",
         "timeout_s",
         "use",
+        "user",
         "write_prefix",
     )
 
@@ -65,6 +67,8 @@ class Request:
         allow_env: list[str] | None = None,
         allow_real: bool = False,
         registry_root: str | None = None,
+        branch: str | None = None,
+        user: str | None = None,
     ) -> None:
         self.ref = ref
         self.adapter = adapter
@@ -80,6 +84,8 @@ class Request:
         self.allow_env = allow_env or []
         self.allow_real = allow_real
         self.registry_root = registry_root
+        self.branch = branch
+        self.user = user
 
 
 def new_execution_id() -> str:

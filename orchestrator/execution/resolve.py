@@ -1,15 +1,15 @@
-"""What a request resolves to, once and before anything starts: processor, image, secrets."""
+"""What a request resolves to, once and before anything starts: names, processor, image, secrets."""
 
 from __future__ import annotations
 
 import os
+import stat
 
 from orchestrator import secrets
 from orchestrator.execution import input_schema
 from orchestrator.execution.request import Request
 from orchestrator.images import processors
 from orchestrator.images.processors import Processor
-from processors.protocol import digests
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, inputs_error
 
@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REGISTRY_BYTES_MAX = 262_144
+FUNCTION = "run"  # the one function of every Modal app
+
+
+class Names:
+    """What the thing that runs is called, all of it null where it has no name.
+
+    Attributes:
+        app: The Modal app.
+        function: The function of that app.
+        missing: What a full name would need and was not given.
+    """
+
+    __slots__ = ("app", "function", "missing")
+
+    def __init__(self, app: str | None, function: str | None, missing: tuple[str, ...]) -> None:
+        self.app = app
+        self.function = function
+        self.missing = missing
 
 
 class Resolved:
@@ -26,31 +44,58 @@ class Resolved:
     Attributes:
         processor: The processor, with the registry that applies.
         image_digest: The image's digest; None where no image runs.
+        names: What that is called.
         overridden: Whether the image is not the pinned one.
         secrets: Names and values for the child's environment, and for nothing else.
     """
 
-    __slots__ = ("image_digest", "overridden", "processor", "secrets")
+    __slots__ = ("image_digest", "names", "overridden", "processor", "secrets")
 
     def __init__(
         self,
         processor: Processor,
+        named: Names,
         *,
         image_digest: str | None,
         overridden: bool,
         secret_values: dict[str, str],
     ) -> None:
         self.processor = processor
+        self.names = named
         self.image_digest = image_digest
         self.overridden = overridden
         self.secrets = secret_values
 
 
-def resolve(request: Request, processors_folder: str, environ: Mapping[str, str]) -> Resolved:
+def names(request: Request) -> Names:
+    """Name the app and the function; --branch and --user alone say whose app it is in lane dev.
+
+    Raises:
+        ContractError: ``ERR_INPUTS``: a branch or a user where no app, or no app of their own, is
+            called by them.
+    """
+    if request.adapter == "local":
+        if request.branch is not None or request.user is not None:
+            raise inputs_error(
+                "conflicting_flags",
+                "--branch and --user are parts of an app's name, and adapter local runs no app",
+            )
+        return Names(None, None, ())
+    from orchestrator import naming  # local runs do without it
+
+    whose = (request.lane, request.branch, request.user)
+    app = naming.modal_app_name_from_ref(request.ref, *whose)
+    return Names(app, FUNCTION, naming.missing_parts(*whose))
+
+
+def resolve(
+    request: Request, named: Names, processors_folder: str, environ: Mapping[str, str]
+) -> Resolved:
     """Find what a request names, and check its inputs against the processor's registry.
 
     Args:
         request: The request, which the lane table allows.
+        named: Its names.
         processors_folder: Where the build left the processors.
         environ: The caller's environment; read for the secrets that were opted in by name.
 
@@ -69,6 +114,7 @@ def resolve(request: Request, processors_folder: str, environ: Mapping[str, str]
     needed = processor.secrets if here and request.mode == "real" else []
     return Resolved(
         processor,
+        named,
         image_digest=None if here else _image(request, processor),
         overridden=request.image_override is not None,
         secret_values=secrets.select(needed, request.allow_env, environ),
@@ -78,10 +124,9 @@ def resolve(request: Request, processors_folder: str, environ: Mapping[str, str]
 def _image(request: Request, processor: Processor) -> str:
     """The digest of the image to run: the pin, or in lane dev the override."""
     if request.image_override is not None:
-        repository, _, digest = request.image_override.rpartition("@")
-        if not repository or not digests.is_digest(digest):
-            raise inputs_error("bad_value", "--image-override is not REPOSITORY@sha256:<64 hex>")
-        return digest
+        from orchestrator.images import reference  # rarely needed
+
+        return reference.parse(request.image_override, "--image-override").digest
     if processor.image_digest is None:
         raise ContractError(
             "ERR_IMAGE_UNPINNED",
@@ -96,12 +141,27 @@ def _read_registry(root: str, processor: Processor) -> dict[str, Json]:
     from orchestrator.images import registry  # heavy (pydantic, YAML), and rarely needed
 
     path = os.path.join(root, processor.ref.folder, "registry.yaml")
+    found = registry.load(_read_regular(path), processor.ref, ascii(path)).document()
+    for name in ("runtime", "entrypoint"):
+        if found[name] != processor.registry[name]:  # else it would name a program that isn't run
+            built = processor.registry[name]
+            raise _invalid(path, f"{name} is {found[name]}, and {built} is what was built")
+    return found
+
+
+def _read_regular(path: str) -> bytes:
+    """The bytes of a file, or as many as show that it is too large; a pipe would never end."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(REGISTRY_BYTES_MAX + 1)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise _invalid(path, "not a regular file")
+        with open(fd, "rb") as file:
+            return file.read(REGISTRY_BYTES_MAX + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise ContractError(
-            "ERR_REGISTRY_MISMATCH", "invalid_registry", f"{path!a}: {why}"
-        ) from None
-    return registry.load(data, processor.ref, ascii(path)).document()
+        why = str(error.strerror if isinstance(error, OSError) else error)
+        raise _invalid(path, why) from None
+
+
+def _invalid(path: str, why: str) -> ContractError:
+    return ContractError("ERR_REGISTRY_MISMATCH", "invalid_registry", f"{path!a}: {why}")

@@ -1,8 +1,8 @@
 """``run``: the one surface that executes processors.
 
-judge by the lane table → resolve registry, image and secrets → stage → invoke → check → settle.
-Each step either returns a value or raises one ``ContractError``; ``run`` turns both into the one
-envelope. Nothing else in the repository reaches an adapter.
+judge by the lane table → resolve names, registry, image and secrets → stage → invoke → check →
+settle. Each step either returns a value or raises one ``ContractError``; ``run`` turns both into
+the one envelope. Nothing else in the repository reaches an adapter.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from orchestrator.execution import checks, fingerprint
 from orchestrator.execution import request as asked
 from orchestrator.execution.adapters import local, modal
 from orchestrator.execution.request import Request
-from orchestrator.execution.resolve import Resolved, resolve
+from orchestrator.execution.resolve import Resolved, names, resolve
 from orchestrator.execution.trail import Trail
 from orchestrator.world.store import Staging, World
 from processors.protocol import digests, paths, spawn, supervisor
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.envelope import META_KEYS, Reply
 from processors.protocol.errors import ContractError, adapter_error, inputs_error
+from processors.protocol.events import FIELD_CHARS_MAX
 from processors.protocol.payload import Payload
 
 TYPE_CHECKING = False
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+DEBUG_FRAMES_MAX = 32  # of a traceback, the innermost ones
+
+
 class Setting:
     """What an execution runs in: given once by the command, the same for every request."""
 
-    __slots__ = ("environ", "processors_folder", "stop", "world")
+    __slots__ = ("debug", "environ", "processors_folder", "stop", "world")
 
     def __init__(
         self,
@@ -41,7 +45,9 @@ class Setting:
         processors_folder: str,
         environ: Mapping[str, str],
         stop: spawn.Stop,
+        debug: bool,
     ) -> None:
+        self.debug = debug  # whether the traceback of an unknown error is shown
         self.world = world
         self.processors_folder = processors_folder
         self.environ = environ  # read for the secrets that were opted in by name, and nothing else
@@ -66,6 +72,48 @@ def refusal(
     }
 
 
+def known(error: Exception, trail: Trail, *, debug: bool) -> ContractError:
+    """Return an error of the table for whatever was raised.
+
+    What the table does not know becomes ``orchestrator_error``: its type is told, its text is not,
+    since that could hold anything. Where it came from is shown when ``debug`` asks for it.
+    """
+    if isinstance(error, ContractError):
+        return error
+    if debug:
+        import traceback  # rarely needed
+
+        for frame in traceback.extract_tb(error.__traceback__)[-DEBUG_FRAMES_MAX:]:
+            where = f"{frame.filename}:{frame.lineno} in {frame.name}"
+            trail.emit("debug.traceback", {"text": where[-FIELD_CHARS_MAX:]})
+    return adapter_error(
+        "orchestrator_error",
+        f"unexpected {type(error).__name__}; run again with --debug to see where",
+    )
+
+
+def success(
+    execution_id: str, reply: Reply, write_prefix: str, meta: dict[str, Json], trail: Trail
+) -> dict[str, Json]:
+    """The envelope of a success: the processor's own, checked, with our ``meta`` around its own."""
+    meta["duration_ms"] = trail.elapsed_ms
+    return {
+        "status": "success",
+        "execution_id": execution_id,
+        "outputs": [output.as_json() for output in reply.outputs],
+        "index_path": paths.index_path(write_prefix),
+        "meta": meta,
+    }
+
+
+def last_event(reply: Reply, stdout: spawn.Tail) -> tuple[str, dict[str, Json]]:
+    """The adapter's last event: how it went, and the digest of the processor's own envelope."""
+    kept: dict[str, Json] = {"reply_digest": stdout.digest}
+    if reply.error is None:
+        return "adapter.invoke.complete", kept
+    return "adapter.invoke.error", {"code": reply.error.code, "reason": reply.error.reason, **kept}
+
+
 class _Execution:
     """One execution on its way from a request to an envelope."""
 
@@ -74,13 +122,9 @@ class _Execution:
         self._setting = setting
         self._trail = trail
         self._meta: dict[str, Json] = dict.fromkeys(META_KEYS)
-        names: dict[str, Json] = {
-            "processor_ref": str(request.ref),
-            "adapter": request.adapter,
-            "mode": request.mode,
-        }
-        self._meta.update(names, lane=request.lane, cost_micro_usd=0)
-        trail.context.update(names, env=request.lane)
+        self._meta.update(lane=request.lane, cost_micro_usd=0)
+        trail.context.update(env=request.lane)
+        self._know(processor_ref=str(request.ref), adapter=request.adapter, mode=request.mode)
 
     def envelope(self) -> dict[str, Json]:
         """Run every step; the first error is the answer."""
@@ -88,16 +132,13 @@ class _Execution:
             reply = self._execute()
             if reply.error is not None:
                 raise reply.error
-        except ContractError as error:
-            return refusal(self._request.execution_id, error, self._meta, self._trail)
-        self._meta["duration_ms"] = self._trail.elapsed_ms
-        return {
-            "status": "success",
-            "execution_id": self._request.execution_id,
-            "outputs": [output.as_json() for output in reply.outputs],
-            "index_path": paths.index_path(self._request.write_prefix),
-            "meta": self._meta,
-        }
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one envelope
+            return refusal(self._request.execution_id, self._known(error), self._meta, self._trail)
+        request = self._request
+        return success(request.execution_id, reply, request.write_prefix, self._meta, self._trail)
+
+    def _known(self, error: Exception) -> ContractError:
+        return known(error, self._trail, debug=self._setting.debug)
 
     def _execute(self) -> Reply:
         request = self._request
@@ -112,13 +153,10 @@ class _Execution:
         )
         if refused is not None:
             raise refused
-        resolved = resolve(request, self._setting.processors_folder, self._setting.environ)
+        resolved = self._resolve()
         if request.adapter == "modal":
-            self._meta["image_digest"] = resolved.image_digest
-            self._trail.context["image_digest"] = resolved.image_digest
-            if resolved.overridden:
-                self._meta["override"] = True
-            modal.invoke(resolved.processor, request.lane)
+            self._say_resolved(resolved)
+            modal.invoke(resolved.processor, resolved.names.app, request.lane)
         world = self._setting.world
         world.check_free(request.execution_id, request.write_prefix)
         for gone in world.abandoned():
@@ -130,10 +168,41 @@ class _Execution:
         try:
             payload = self._payload(staging)
             self._remember(payload, resolved)
+            self._say_resolved(resolved)
             world.lay_out(staging, payload.artifacts, request.write_prefix)
             return self._attempt(resolved, payload, staging)
         finally:
             world.discard(staging)
+
+    def _know(self, **known: Json) -> None:
+        """Put what is known from now on into the envelope's meta and onto every event."""
+        self._meta.update(known)
+        self._trail.context.update(known)
+
+    def _resolve(self) -> Resolved:
+        """Resolve every name and digest, once."""
+        request = self._request
+        named = names(request)
+        self._know(app=named.app, function=named.function)
+        if named.missing:
+            self._trail.emit("naming.warning", {"missing": list(named.missing)})
+        resolved = resolve(request, named, self._setting.processors_folder, self._setting.environ)
+        self._know(image_digest=resolved.image_digest)
+        if resolved.overridden:
+            self._meta["override"] = True
+        return resolved
+
+    def _say_resolved(self, resolved: Resolved) -> None:
+        """Log what was resolved, once; nothing of it changes afterwards."""
+        local_run = self._request.adapter == "local"
+        self._trail.emit(
+            "execution.resolved",
+            {
+                "override": resolved.overridden,
+                "source_root": resolved.processor.source_root if local_run else None,
+                **{key: self._meta[key] for key in ("env_fingerprint", "inputs_hash", "memo_key")},
+            },
+        )
 
     def _payload(self, staging: Staging) -> Payload:
         """Bring the named files and artifacts together with the inputs."""
@@ -185,18 +254,24 @@ class _Execution:
             self._trail.emit("processor.outputs", {"count": len(reply.outputs)})
             self._trail.emit("processor.receipt")
             self._publish(reply, payload, staging)
-        except ContractError as error:
-            self._attest(error, payload, payload_hash, staging)
-            self._trail.emit("adapter.invoke.error", {"code": error.code, "reason": error.reason})
-            raise
-        digest: dict[str, Json] = {"reply_digest": ended.stdout.digest}
+        except Exception as error:
+            found = known(error, self._trail, debug=False)
+            self._say_failed(found, None)
+            self._attest(found, payload, payload_hash, staging)
+            if isinstance(error, ContractError):
+                raise _masked(error, list(resolved.secrets.values())) from None
+            raise  # envelope() shows where it came from
         if reply.error is None:
             del self._meta["tails"]
-            self._trail.emit("adapter.invoke.complete", digest)
-        else:
-            own: dict[str, Json] = {"code": reply.error.code, "reason": reply.error.reason}
-            self._trail.emit("adapter.invoke.error", own | digest)
+        self._trail.emit(*last_event(reply, ended.stdout))
         return reply
+
+    def _say_failed(self, error: ContractError, reply_digest: str | None) -> None:
+        """Log the end of a run that failed; a reply of its own counts if it was valid."""
+        self._trail.emit(
+            "adapter.invoke.error",
+            {"code": error.code, "reason": error.reason, "reply_digest": reply_digest},
+        )
 
     def _invoke(self, resolved: Resolved, sent: bytes, staging: Staging) -> spawn.Ended:
         processor = resolved.processor
@@ -264,6 +339,15 @@ def _judge(ended: spawn.Ended, payload: Payload, payload_hash: str, staging: Sta
         size = ended.stdout.size_bytes
         raise adapter_error("envelope_invalid", f"stdout has {size} bytes, more than an envelope")
     return checks.reply(bytes(ended.stdout.data), payload, payload_hash, staging.tree)
+
+
+def _masked(error: ContractError, secret_values: list[str]) -> ContractError:
+    """The error without a secret, which a name that the processor chose could hold."""
+    if not secret_values:
+        return error
+    from processors.protocol.redact import masked  # runs without a secret do without it
+
+    return ContractError(error.code, error.reason, masked(error.whole_message, secret_values))
 
 
 def _tails(ended: spawn.Ended) -> dict[str, Json]:

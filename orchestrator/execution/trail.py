@@ -12,9 +12,7 @@ import select
 import time
 
 from processors.protocol.canonical import Json
-from processors.protocol.events import LINE_BYTES_MAX
-
-KEYS = ("processor_ref", "adapter", "mode", "env", "app", "function", "image_digest")
+from processors.protocol.events import CONTEXT, FIELD_CHARS_MAX, LINE_BYTES_MAX
 
 STALL_MS_MAX = 1_000
 
@@ -29,7 +27,7 @@ class Trail:
     """
 
     def __init__(self, execution_id: str, fd: int) -> None:
-        self.context: dict[str, Json] = dict.fromkeys(KEYS)
+        self.context: dict[str, Json] = dict.fromkeys(CONTEXT)
         self._execution_id = execution_id
         self._fd = fd
         self._seq = 0
@@ -44,19 +42,27 @@ class Trail:
         return int((time.monotonic() - self._began) * 1000)
 
     def emit(self, event: str, fields: dict[str, Json] | None = None) -> None:
-        """Write one event; ``fields`` are its own members besides the common ones."""
+        """Write one event; ``fields`` are its own members besides the common ones.
+
+        Long text is cut. A line that is too long all the same goes out without its own members,
+        marked ``cut``.
+        """
         self._seq += 1
+        own = {
+            key: value[:FIELD_CHARS_MAX] if isinstance(value, str) else value
+            for key, value in (fields or {}).items()
+        }
         document: dict[str, Json] = {
-            "elapsed_ms": self.elapsed_ms,
-            **(fields or {}),
+            **own,
             **self.context,
+            "elapsed_ms": self.elapsed_ms,
             "event": event,
             "execution_id": self._execution_id,
             "seq": self._seq,
         }
         line = _encode(document).encode() + b"\n"
         if len(line) > LINE_BYTES_MAX:
-            for name in fields or ():
+            for name in own:
                 del document[name]
             line = _encode({**document, "cut": True}).encode() + b"\n"
         if not self._poll.poll(self._patience_ms):

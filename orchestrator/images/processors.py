@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from processors.protocol import shapes
+from processors.protocol import digests, shapes
 from processors.protocol.canonical import Json, parse_object
 from processors.protocol.errors import ContractError, inputs_error
 from processors.protocol.refs import Ref
@@ -70,7 +70,7 @@ def load(folder: str, ref: Ref) -> Processor:
 
     Raises:
         ContractError: ``ERR_INPUTS`` / ``unknown_ref``; ``ERR_REGISTRY_MISMATCH`` when what the
-            build left is not the processor asked for.
+            build left cannot be used or is not the processor asked for.
     """
     own = os.path.join(folder, ref.folder)
     try:
@@ -81,7 +81,14 @@ def load(folder: str, ref: Ref) -> Processor:
         raise inputs_error(
             "unknown_ref", f"no processor {ref} is built in; known: {known}"
         ) from None
-    description = parse_object(data, "processor.json", bytes_max=DESCRIPTION_BYTES_MAX)
+    except OSError as error:
+        raise _invalid(ref, str(error.strerror)) from None
+    try:
+        description = parse_object(data, "processor.json", bytes_max=DESCRIPTION_BYTES_MAX)
+    except ContractError as error:
+        raise _invalid(ref, error.message) from None
+    if (wrong := shapes.problem(description, _DESCRIPTION, "processor.json")) is not None:
+        raise _invalid(ref, wrong)
     found = shapes.members(description, "registry").get("ref")
     if found != str(ref):
         raise ContractError(
@@ -108,3 +115,19 @@ def _folders(path: str) -> list[str]:
         return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
     except FileNotFoundError:
         return []
+
+
+def _invalid(ref: Ref, why: str) -> ContractError:
+    return ContractError(
+        "ERR_REGISTRY_MISMATCH", "invalid_registry", f"{ref} as it was built: {why}; build it again"
+    )
+
+
+_DESCRIPTION: shapes.Shape = {
+    "schema": lambda value: value == "v1",
+    "argv": lambda value: isinstance(value, list) and value != [],
+    "registry": shapes.is_object,
+    "registry_file": shapes.is_text,
+    "source_root": digests.is_digest,
+    "lock": digests.is_digest,
+}

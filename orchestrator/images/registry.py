@@ -20,17 +20,18 @@ from pydantic import (
 )
 
 from orchestrator.execution.input_schema import TYPES
+from orchestrator.images import reference
 from processors.protocol import digests, paths
-from processors.protocol.canonical import DEPTH_MAX, SAFE_INTEGER_MAX, Json, canonical
+from processors.protocol.canonical import SAFE_INTEGER_MAX, Json, canonical
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import NAME_GRAMMAR, REF_GRAMMAR, Ref
 
 DOCUMENT_BYTES_MAX = 262_144
+SCHEMA_LEVELS_MAX = 16  # a level takes two of DEPTH_MAX, where the built registry is read as JSON
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_GRAMMAR}$")]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-Repository = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/:-]{0,254}$")]
 MicroUsd = Annotated[int, Field(ge=0, le=10**12)]
 Positive = Annotated[int, Field(ge=1, le=2**40)]
 
@@ -42,8 +43,14 @@ class _Closed(BaseModel):
 class Image(_Closed):
     """Where the image lies, and its pin; ``digest`` is null until the first pin."""
 
-    repository: Repository
+    repository: str
     digest: str | None
+
+    @model_validator(mode="after")
+    def _repository_can_be_asked_for(self) -> Image:
+        if (wrong := reference.repository_problem(self.repository)) is not None:
+            raise ValueError(wrong)
+        return self
 
     @model_validator(mode="after")
     def _pin_is_a_digest(self) -> Image:
@@ -152,7 +159,10 @@ def load(data: bytes, ref: Ref, what: str) -> Registry:
     try:
         if len(data) > DOCUMENT_BYTES_MAX:
             raise ValueError(f"larger than {DOCUMENT_BYTES_MAX} bytes")
-        registry = Registry.model_validate(yaml.load(data, Loader=_Strict))  # noqa: S506
+        text = data.decode("utf-8")  # PyYAML would also take UTF-16
+        if text.startswith("\ufeff"):
+            raise ValueError("starts with a byte order mark; leave it out")
+        registry = Registry.model_validate(yaml.load(text, Loader=_Strict))  # noqa: S506
         canonical(registry.document())  # refuses a lone surrogate, wherever it is
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -186,8 +196,9 @@ class _Strict(yaml.SafeLoader):
         node: yaml.MappingNode,
         deep: bool = False,  # noqa: FBT001, FBT002
     ) -> dict[object, object]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if not all(isinstance(key, str) for key in keys) or "<<" in keys:
+        plain = all(key.tag == "tag:yaml.org,2002:str" for key, _ in node.value)  # no merge key
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if plain]
+        if not plain or "<<" in keys:
             raise ValueError(f"line {node.start_mark.line + 1}: a key that is no plain string")
         if len(set(keys)) != len(keys):
             raise ValueError(f"line {node.start_mark.line + 1}: a key is given twice")
@@ -215,7 +226,9 @@ _KEYWORD_RULES: dict[str, tuple[frozenset[str], type | tuple[type, ...]]] = {
 
 def _check_schema(schema: object, where: str, depth: int) -> None:
     """Refuse an input schema that says more, or something else, than the validator understands."""
-    if depth > DEPTH_MAX or not isinstance(schema, dict):
+    if depth > SCHEMA_LEVELS_MAX:
+        raise ValueError(f"inputs is nested too deep; at most {SCHEMA_LEVELS_MAX} levels")
+    if not isinstance(schema, dict):
         raise ValueError(f"{where} must be a schema (an object)")
     kind = schema.get("type")
     if not isinstance(kind, str) or kind not in TYPES:

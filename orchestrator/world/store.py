@@ -53,21 +53,25 @@ class World:
             ContractError: ``ERR_INPUTS``: ``execution_exists`` while another process works under
                 this id, or ``world_unwritable``.
         """
+        folder = os.path.join(self._staging, attempt)
         try:
             os.makedirs(self._staging, exist_ok=True)
             with _Lock(self._staging):
-                folder = os.path.join(self._staging, attempt)
+                if os.path.lexists(folder):
+                    raise inputs_error("execution_exists", f"execution {attempt} is under way")
                 os.mkdir(folder)
                 staging = Staging(folder, _lock(folder))
             os.mkdir(staging.tmp)
-        except FileExistsError:
-            raise inputs_error("execution_exists", f"execution {attempt} is under way") from None
         except OSError as error:
             raise self._unwritable(error) from None
         return staging
 
     def abandoned(self) -> list[Staging]:
-        """The folders of attempts whose process is gone; the caller ends and discards them."""
+        """The folders of attempts whose process is gone; the caller ends and discards them.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_unwritable``: something else lies among them.
+        """
         if not os.path.isdir(self._staging) or not os.listdir(self._staging):
             return []
         found = []
@@ -75,9 +79,15 @@ class World:
             for name in os.listdir(self._staging):
                 folder = os.path.join(self._staging, name)
                 try:
-                    found.append(Staging(folder, _lock(folder)))
-                except BlockingIOError:
-                    continue  # somebody works in it
+                    lock_fd = _lock(folder)
+                except (BlockingIOError, FileNotFoundError):
+                    continue  # somebody works in it, or has just removed it
+                except OSError as error:
+                    raise self._unwritable(error) from None
+                if os.path.lexists(folder):
+                    found.append(Staging(folder, lock_fd))
+                else:
+                    os.close(lock_fd)  # removed between the opening and the locking
         return found
 
     def attach(self, source: str, staging: Staging) -> Artifact:

@@ -164,7 +164,7 @@ ERRORS: tuple[Row, ...] = (
         "invalid_registry",
         "never",
         EXIT_ERROR,
-        "a registry.yaml cannot be read or breaks its schema",
+        "a registry.yaml, or what the build made of it, cannot be read or breaks its schema",
         "correct the field named",
     ),
     Row(
@@ -325,6 +325,10 @@ class ContractError(Exception):
         reason: A reason that ``ERRORS`` lists for the code.
         message: What was seen, what was expected and what to do; never a payload or a secret.
 
+    Attributes:
+        message: The message, cut to its largest size.
+        whole_message: The message before the cut, which could leave half a secret behind.
+
     Raises:
         KeyError: The pair is not in the table (a mistake in our code, not in any input).
     """
@@ -333,6 +337,7 @@ class ContractError(Exception):
         self.row = _INDEX[code, reason]
         # A name from the command line may hold bytes that are no text (PEP 383).
         printable = message.encode("utf-8", "backslashreplace").decode("utf-8")
+        self.whole_message = printable
         self.message = printable[:MESSAGE_CHARS_MAX]
         super().__init__(f"{code}/{reason}: {self.message}")
 

@@ -14,16 +14,23 @@ import time
 from processors.protocol import digests, envelope, events, paths, receipt
 from processors.protocol.canonical import Json, canonical, parse_object
 from processors.protocol.envelope import Output
-from processors.protocol.errors import ContractError, adapter_error, inputs_error
+from processors.protocol.errors import (
+    MESSAGE_CHARS_MAX,
+    ContractError,
+    adapter_error,
+    inputs_error,
+)
 from processors.protocol.payload import PAYLOAD_BYTES_MAX, Artifact, Payload, decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
 EXIT_NO_PAYLOAD = 64  # the payload cannot be read, so no envelope can be written (EX_USAGE)
 REGISTRY_BYTES_MAX = 262_144
+CAUSES_MAX = 8  # of an exception are reported
+MASK_GROWTH_MAX = 5  # a value of eight bytes can have two characters, and a mask has ten
 
 
 class Job:
@@ -35,7 +42,13 @@ class Job:
         registry: The processor's own registry, without its image pin.
     """
 
-    def __init__(self, payload: Payload, registry: dict[str, Json], root: str) -> None:
+    def __init__(
+        self,
+        payload: Payload,
+        registry: dict[str, Json],
+        root: str,
+        secret_values: Sequence[str] = (),
+    ) -> None:
         self.mode = payload.mode
         self.inputs = payload.inputs
         self.registry = registry
@@ -43,6 +56,7 @@ class Job:
         self._payload = payload
         self._root = root
         self._outputs: dict[str, Output] = {}
+        self._secret_values = secret_values
 
     @property
     def outputs(self) -> list[Output]:
@@ -101,7 +115,7 @@ class Job:
 
         Mock mode uses it as real mode does, so both leave the same trace.
         """
-        return ProviderCall(provider, operation, attempt)
+        return ProviderCall(provider, operation, attempt, self._secret_values)
 
     def _attached(self, name: str) -> Artifact:
         item = self._payload.artifacts.get(name)
@@ -117,12 +131,15 @@ class Job:
 class ProviderCall:
     """``provider.call`` on entry, ``provider.response`` with outcome and time on exit."""
 
-    def __init__(self, provider: str, operation: str, attempt: int) -> None:
+    def __init__(
+        self, provider: str, operation: str, attempt: int, secret_values: Sequence[str]
+    ) -> None:
         self._keys: dict[str, Json] = {
-            "provider": provider,
-            "operation": operation,
+            "provider": _cut(provider, events.FIELD_CHARS_MAX, secret_values),
+            "operation": _cut(operation, events.FIELD_CHARS_MAX, secret_values),
             "attempt": attempt,
         }
+        self._secret_values = secret_values
         self._began = 0.0
 
     def __enter__(self) -> None:
@@ -135,14 +152,15 @@ class ProviderCall:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        elapsed_ms = int((time.monotonic() - self._began) * 1000)
+        duration_ms = int((time.monotonic() - self._began) * 1000)
         outcome = "ok" if error is None else _outcome(error)
+        outcome = _cut(outcome, events.FIELD_CHARS_MAX, self._secret_values)
         _say(
             {
                 "event": "provider.response",
                 **self._keys,
                 "outcome": outcome,
-                "elapsed_ms": elapsed_ms,
+                "duration_ms": duration_ms,
             }
         )
 
@@ -174,7 +192,8 @@ def _run(function: Callable[[Job], None], argv: list[str]) -> int:
     except (ContractError, OSError) as error:
         sys.stderr.write(f"no usable payload or registry: {error}\n")
         return EXIT_NO_PAYLOAD
-    job = Job(payload, registry, root)
+    secret_values = _secret_values(registry)  # before the function, which may take them away
+    job = Job(payload, registry, root, secret_values)
     started_at, began = _now(), time.monotonic()
     error_found = _call(function, job)
     outputs = [] if error_found else job.outputs
@@ -197,7 +216,7 @@ def _run(function: Callable[[Job], None], argv: list[str]) -> int:
     ):
         os.makedirs(os.path.dirname(root + world_path), exist_ok=True)
         _write_file(root + world_path, attested)
-    _write_all(envelope_fd, _envelope(payload, job, error_found))
+    _write_all(envelope_fd, _envelope(payload, job, error_found, secret_values))
     return 0 if error_found is None else error_found.row.exit_code
 
 
@@ -207,12 +226,37 @@ def _call(function: Callable[[Job], None], job: Job) -> ContractError | None:
     except ContractError as error:
         return error
     except Exception as error:  # noqa: BLE001 - a processor's bug becomes one row of the table
-        sys.excepthook(type(error), error, error.__traceback__)
+        _report(error)
         return adapter_error("processor_error", f"the processor raised {type(error).__name__}")
     return None
 
 
-def _envelope(payload: Payload, job: Job, error: ContractError | None) -> bytes:
+def _report(error: BaseException) -> None:
+    """Print where an exception, and what it came from, was raised; the cause first.
+
+    What it says is left out: libraries quote the data they choke on, and data is not for a log.
+    """
+    import traceback  # a processor that raises has time for it
+
+    parts: list[str] = []
+    found: BaseException | None = error
+    while found is not None and len(parts) < CAUSES_MAX:
+        frames = "".join(traceback.format_tb(found.__traceback__))
+        parts.append(f"{frames}{type(found).__name__}\n")
+        found = found.__cause__ or found.__context__
+    sys.stderr.write("\n".join(reversed(parts)))
+
+
+def _secret_values(registry: dict[str, Json]) -> list[str]:
+    """The values of the declared secrets that this process was given."""
+    names = registry["secrets"]
+    assert isinstance(names, list)
+    return [os.environ[str(name)] for name in names if os.environ.get(str(name))]
+
+
+def _envelope(
+    payload: Payload, job: Job, error: ContractError | None, secret_values: Sequence[str]
+) -> bytes:
     meta: dict[str, Json] = {
         "processor_ref": payload.ref,
         "mode": payload.mode,
@@ -226,7 +270,8 @@ def _envelope(payload: Payload, job: Job, error: ContractError | None) -> bytes:
         document["index_path"] = paths.index_path(payload.write_prefix)
     else:
         document["status"] = "error"
-        document["error"] = dict(error.as_json())
+        message = _cut(error.whole_message, MESSAGE_CHARS_MAX, secret_values)
+        document["error"] = {**error.as_json(), "message": message}
     return canonical(document) + b"\n"
 
 
@@ -240,12 +285,21 @@ def _outcome(error: BaseException) -> str:
     return error.reason if isinstance(error, ContractError) else type(error).__name__
 
 
+def _cut(text: str, chars_max: int, secret_values: Sequence[str]) -> str:
+    """Shorten a text.
+
+    A secret goes first. Of one that the cut goes through, nobody could find the rest later, and
+    where the cut falls would tell its length.
+    """
+    if secret_values and len(text) * MASK_GROWTH_MAX > chars_max:
+        from processors.protocol.redact import masked  # rarely needed
+
+        text = masked(text, secret_values)
+    return text[:chars_max]
+
+
 def _say(event: dict[str, Json]) -> None:
-    short = {
-        key: value[: events.FIELD_CHARS_MAX] if isinstance(value, str) else value
-        for key, value in event.items()
-    }
-    line = canonical(short) + b"\n"
+    line = canonical(event) + b"\n"
     try:
         _write_all(2, line)
     except OSError:

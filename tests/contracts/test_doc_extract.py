@@ -450,7 +450,9 @@ BAD = {
     "undeclared_text": ("a.txt", "Grüße, 5 €".encode("cp1252"), "bad_encoding"),
     "undeclared_html": ("a.html", "<p>Grüße".encode("cp1252"), "bad_encoding"),
     "falsely_declared": ("a.html", b'<meta charset="shift_jis"><p>\x81', "bad_encoding"),
-    "no_such_encoding": ("a.html", b'<meta charset="rot13"><p>a', "bad_encoding"),
+    "no_such_encoding": ("a.html", b'<meta charset="x-none"><p>a', "bad_encoding"),
+    "no_encoding_of_text": ("a.html", b'<meta charset="rot13"><p>a', "bad_encoding"),
+    "encoding_of_nothing": ("a.html", b'<meta charset="undefined"><p>a', "bad_encoding"),
     "text_named_html": ("a.html", b"no tag at all", "format_mismatch"),
     "odd_number": ("a.html", '<ol start="²"><li>a</ol>'.encode(), "corrupt_document"),
     "scan": ("a.pdf", pdf([[]]), "no_text"),
@@ -583,7 +585,8 @@ def test_mock_needs_no_library_and_real_imports_them_inside_the_call(tmp_path: P
 
     assert json.loads(mock.stdout)["status"] == "success"
     assert json.loads(real.stdout)["error"]["reason"] == "processor_error"
-    assert b"No module named" in real.stderr
+    assert b"import mammoth\n" in real.stderr
+    assert b"ModuleNotFoundError" in real.stderr
 
 
 # Any bytes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.fixtures import traces
 from tests.harness import MOCK, REAL, Result, zoo
 
-BEGUN = ["execution.start", "adapter.invoke.start", "processor.start"]
+BEGUN = ["execution.start", "execution.resolved", "adapter.invoke.start", "processor.start"]
 TALK = ["provider.call", "provider.response"]
 CHECKED = ["processor.outputs", "processor.receipt"]
 COMPLETE = [*CHECKED, "adapter.invoke.complete", "execution.settle"]
@@ -124,6 +125,110 @@ def test_a_child_cannot_forge_the_orchestrators_keys(tmp_path: Path) -> None:
     result = zoo("say", text=line, world=tmp_path)
 
     assert all(isinstance(event["elapsed_ms"], int) for event in result.events)
+
+
+def said(event: str, **changes: object) -> str:
+    """An event as a processor sends it, or nearly."""
+    own: dict[str, object] = {"provider": "p", "operation": "o", "attempt": 1}
+    if event == "provider.response":
+        own |= {"outcome": "ok", "duration_ms": 1}
+    return json.dumps({"event": event, **own, **changes})
+
+
+CALL, RESPONSE = said("provider.call"), said("provider.response")
+
+FORGED = {
+    "another execution's id": [said("provider.call", execution_id="x-2")],
+    "the right id": [said("provider.call", execution_id="x-1")],
+    "a number": [said("provider.call", seq=1), said("provider.call", seq=6)],
+    "keys of ours": [said("provider.call", adapter="modal"), said("provider.call", app="a")],
+    "a mode": [said("provider.call", mode="real")],
+    "a key of nobody": [said("provider.call", note="x")],
+    "the whole event": [
+        said("provider.call", **dict.fromkeys(traces.KEYS), execution_id="x-1", seq=5)
+    ],
+    "a response without a call": [RESPONSE],
+    "a huge response without a call": [said("provider.response", outcome="y" * 60_000)],
+    "a time that is no number": [said("provider.response", duration_ms="soon")],
+    "a time of ours": [said("provider.response", elapsed_ms=1)],
+    "a name twice": [CALL.replace("{", '{"event":"execution.settle",', 1)],
+    "a number too large": [said("provider.call", attempt=2**53)],
+    "events of the orchestrator": [
+        said(name)
+        for name in (
+            *("execution.start", "execution.resolved", "naming.warning", "adapter.invoke.start"),
+            *("processor.start", "processor.log", "processor.log.dropped", "processor.outputs"),
+            *("processor.receipt", "adapter.invoke.complete", "execution.settle"),
+        )
+    ],
+}
+
+
+@pytest.mark.proves("OB-1", "OB-2")
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_event_cannot_pass_for_ours(name: str, tmp_path: Path) -> None:
+    lines = FORGED[name]
+
+    result = zoo("say", "--execution-id", "x-1", text="\n".join(lines), world=tmp_path)
+
+    wrapped = ["processor.log"] * len(lines)
+    assert traces.names(result) == [*BEGUN, *wrapped, *TALK, *COMPLETE]
+    assert logs(result) == [line[:256] for line in lines]
+
+
+@pytest.mark.proves("OB-1", "OB-2")
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ([CALL, RESPONSE], TALK),
+        ([CALL, RESPONSE, RESPONSE], [*TALK, "processor.log"]),
+        ([CALL, CALL, RESPONSE], ["provider.call", "processor.log", "provider.response"]),
+        (
+            [CALL, said("provider.response", attempt=2), RESPONSE],
+            ["provider.call", "processor.log", "provider.response"],
+        ),
+    ],
+)
+def test_an_event_out_of_turn_is_wrapped(
+    lines: list[str], found: list[str], tmp_path: Path
+) -> None:
+    result = zoo("say", text="\n".join(lines), world=tmp_path)
+
+    assert traces.names(result) == [*BEGUN, *found, *TALK, *COMPLETE]
+
+
+@pytest.mark.proves("OB-2")
+def test_a_call_that_is_never_answered_is_closed_at_the_end(tmp_path: Path) -> None:
+    """What the processor says of another call meanwhile is out of turn."""
+    result = zoo("say", text=CALL, world=tmp_path)
+
+    assert traces.names(result) == [
+        *(*BEGUN, "provider.call", "processor.log", "processor.log", "provider.response"),
+        *COMPLETE,
+    ]
+    [answer] = [event for event in result.events if event["event"] == "provider.response"]
+    assert (answer["provider"], answer["outcome"]) == ("p", "unanswered")
+
+
+@pytest.mark.proves("OB-2")
+@pytest.mark.parametrize("text", [CALL, f"{CALL}\n{RESPONSE}", RESPONSE])
+def test_what_is_said_after_the_end_changes_nothing(text: str, tmp_path: Path) -> None:
+    result = zoo("say_after_the_end", text=text, world=tmp_path)
+
+    assert result.exit_code == 0
+    assert traces.names(result)[-4:] == COMPLETE
+
+
+@pytest.mark.proves("OB-1")
+def test_fields_that_are_huge_are_cut(tmp_path: Path) -> None:
+    huge = [said("provider.call", operation="y" * 5_000)]
+    huge += [said("provider.response", operation="y" * 5_000, outcome="z" * 5_000)]
+
+    result = zoo("say", text="\n".join(huge), world=tmp_path)
+
+    assert traces.names(result) == [*BEGUN, *TALK, *TALK, *COMPLETE]
+    assert result.events[4]["operation"] == "y" * 256
+    assert result.events[5]["outcome"] == "z" * 256
 
 
 @pytest.mark.proves("OB-1")

@@ -50,6 +50,14 @@ def test_inputs_from_a_closed_stdin_are_no_inputs(tmp_path: Path) -> None:
     assert result.exit_code == 2
 
 
+@pytest.mark.proves("HR-4", "ERR_INPUTS")
+def test_a_stdin_that_cannot_be_read_is_the_callers_mistake(tmp_path: Path) -> None:
+    result = redirected("0>/dev/null", *LISTEN, "--json", world=tmp_path)
+
+    assert result.error == ("ERR_INPUTS", "unreadable_file")
+    assert result.exit_code == 2
+
+
 @pytest.mark.proves("HR-4", "EV-9")
 @pytest.mark.parametrize("how", ["1>&-", "1>/dev/full", "0<&- 1>&- 2>&-"])
 def test_an_envelope_that_nobody_gets_is_no_success(how: str, tmp_path: Path) -> None:

@@ -76,20 +76,23 @@ def _streams() -> Iterator[tuple[int, int]]:
 
 
 def call(
-    line: Mapping[str, str], environment: Mapping[str, str]
+    line: Mapping[str, str],
+    environment: Mapping[str, str],
+    *switches: str,
+    root: str = "/nonexistent",
 ) -> tuple[int, dict[str, Any], list[dict[str, Any]]]:
     """Run the command inside this process: exit status, envelope, events.
 
     Durations are left out; so is an execution id that the command had to make up.
     """
-    argv = [word for pair in line.items() for word in pair] + ["--json"]
+    argv = [word for pair in line.items() for word in pair] + ["--json", *switches]
     before = dict(os.environ)
     for name in VARIABLES:
         os.environ.pop(name, None)
     os.environ.update(environment)
     try:
         with _streams() as (out, err):
-            status = run_processor.main(argv, "/nonexistent")
+            status = run_processor.main(argv, root)
             stdout, stderr = (os.pread(fd, 1_000_000, 0) for fd in (out, err))
     finally:
         os.environ.clear()
@@ -165,6 +168,19 @@ def test_any_mode_but_two_is_refused_before_an_adapter_hears_of_it(mode: str) ->
     assert envelope["error"]["code"] == "ERR_INPUTS"
     assert adapter_events(events) == []
     assert [event["event"] for event in events] == ["execution.start", "execution.settle"]
+
+
+@pytest.mark.proves("F-12")
+def test_a_path_that_holds_a_secret_is_not_quoted(tmp_path: Path) -> None:
+    value = "key-0123456789abcdef"
+    file = tmp_path / value
+    file.write_bytes(b"no folder, so that looking into it is an error")
+    line = PLAIN | {"--mode": "real", "--lane": "dev", "--allow-env": "A_KEY"}
+
+    _, envelope, events = call(line, {"A_KEY": value}, "--debug", root=str(file))
+
+    assert envelope["error"]["reason"] == "invalid_registry"
+    assert value not in json.dumps([envelope, events])
 
 
 INPUTS = {

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -23,6 +24,7 @@ PARTS = ("orchestrator", "processors", "modal_app")
 RUN = "orchestrator/execution/run.py"
 ADAPTERS = "orchestrator/execution/adapters/"
 SPAWN = "processors/protocol/spawn.py"
+OUTPUT = "orchestrator/cli/output.py"
 PROCESSOR_FILES = {"__init__.py", "main.py", "provider.py", "registry.yaml", "BUILD.bazel"}
 
 _PROCESSOR = re.compile(r"processors/(?!protocol/)\w+/\w+/v\d+/(\w+)\.py")
@@ -37,6 +39,9 @@ _STARTERS = re.compile(
     r"os\.(fork|forkpty|system|popen|exec\w+|spawn\w+|posix_spawnp?)|"
     r"(subprocess|multiprocessing|pty|runpy|importlib|asyncio\.create_subprocess\w+)\b.*|__import__"
 )
+
+# What can reach stdout; one module of the product may.
+_STDOUT = re.compile(r"print|sys\.(__)?stdout(__)?(\..*)?|logging\.StreamHandler")
 
 # Calls that change a file system.
 _WRITERS = re.compile(
@@ -57,11 +62,16 @@ class Module:
     def __init__(self, base: Path, file: Path) -> None:
         self.path = file.relative_to(base).as_posix()
         self.text = file.read_text()
-        self.tree = ast.parse(self.text, self.path)
+        self.tree = _parsed(self.text, self.path)
 
     def at(self, node: ast.AST, words: str) -> str:
         """A finding."""
         return f"{self.path}:{getattr(node, 'lineno', 1)}: {words}"
+
+
+@lru_cache(maxsize=1_000)  # most files of a spoiled copy are those of the last one
+def _parsed(text: str, path: str) -> ast.Module:
+    return ast.parse(text, path)
 
 
 def product(base: Path) -> list[Module]:
@@ -319,6 +329,86 @@ def sizes(base: Path) -> list[str]:
     return found
 
 
+def stdout_writers(base: Path) -> list[str]:
+    """PA-6: something besides the one envelope on our stdout, or on a processor's."""
+    return [
+        module.at(node, f"{_dotted(node) or 'fd 1'}: only {OUTPUT} writes to stdout")
+        for module in product(base)
+        for node in ast.walk(module.tree)
+        if module.path != OUTPUT and (_STDOUT.fullmatch(_dotted(node)) or _writes_fd_1(node))
+    ]
+
+
+def _writes_fd_1(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call) or not node.args:
+        return False
+    first = node.args[0]
+    is_1 = isinstance(first, ast.Constant) and first.value == 1
+    return is_1 and _dotted(node.func) in ("open", "os.write", "os.writev", "os.fdopen")
+
+
+def pin_writers(base: Path) -> list[str]:
+    """PA-6: a pin that changes without a person: code that sets one, or writes a registry."""
+    found = []
+    for module in product(base):
+        names_registry = any(
+            isinstance(node, ast.Constant) and "registry.yaml" in str(node.value)
+            for node in _code(module.tree)
+        )
+        for node in ast.walk(module.tree):
+            if _sets_digest(node):
+                found.append(module.at(node, "sets a registry's digest"))
+            if re.fullmatch(r"yaml\..*(dump|emit|serialize).*", _dotted(node)):
+                found.append(module.at(node, "writes YAML"))
+            if names_registry and _opens_for_writing(node):
+                found.append(module.at(node, "writes a file where registry.yaml is named"))
+    return found
+
+
+def _code(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every node but those of docstrings."""
+    skipped = {
+        id(part.body[0].value)
+        for part in ast.walk(tree)
+        if isinstance(part, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and part.body
+        and isinstance(part.body[0], ast.Expr)
+    }
+    return (node for node in ast.walk(tree) if id(node) not in skipped)
+
+
+def _sets_digest(node: ast.AST) -> bool:
+    match node:
+        case ast.Assign(targets=targets):
+            places: list[ast.expr] = targets
+        case ast.AugAssign(target=target):
+            places = [target]
+        case ast.Call(func=ast.Attribute(attr="update" | "setdefault"), args=args, keywords=words):
+            return any(word.arg == "digest" for word in words) or any(
+                isinstance(each, ast.Constant) and each.value == "digest"
+                for arg in args
+                for each in ast.walk(arg)
+            )
+        case _:
+            return False
+    return any(
+        isinstance(place, ast.Subscript)
+        and isinstance(place.slice, ast.Constant)
+        and place.slice.value == "digest"
+        for place in places
+    )
+
+
+def _opens_for_writing(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    name = _dotted(node.func)
+    if name.endswith((".write_text", ".write_bytes", "os.replace", "os.rename")):
+        return True
+    modes = [each.value for each in node.args[1:2] if isinstance(each, ast.Constant)]
+    return name.endswith("open") and any(set("wax+") & set(str(mode)) for mode in modes)
+
+
 RULES: dict[str, Callable[[Path], list[str]]] = {
     rule.__name__: rule
     for rule in (
@@ -328,6 +418,8 @@ RULES: dict[str, Callable[[Path], list[str]]] = {
         writing_adapters,
         crossed_layers,
         secret_names,
+        stdout_writers,
+        pin_writers,
         sizes,
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 
@@ -19,6 +20,7 @@ from processors.protocol.canonical import (
     parse_object,
 )
 from processors.protocol.errors import ContractError
+from tools.docs.payload import CASES, Case
 
 VALUES: dict[str, Json] = {
     "null": None,
@@ -161,6 +163,19 @@ def test_a_lone_surrogate_cannot_be_written() -> None:
 )
 def test_a_refused_text_has_the_reason_that_fits(data: bytes, reason: str) -> None:
     assert reason_of(data) == reason
+
+
+@pytest.mark.proves("PA-5")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+def test_every_odd_input_has_the_verdict_that_the_page_states(case: Case) -> None:
+    if case.reason:
+        with pytest.raises(ContractError) as caught:
+            parse_object(case.data, "the text")
+        assert (caught.value.code, caught.value.reason) == ("ERR_INPUTS", case.reason)
+    else:
+        found = canonical(parse_object(case.data, "the text"))
+        assert found == case.canonical
+        assert found == rfc8785.dumps(json.loads(case.data))
 
 
 def test_a_refusal_never_quotes_the_text() -> None:

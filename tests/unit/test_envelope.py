@@ -12,6 +12,7 @@ import pytest
 from processors.protocol import digests, envelope
 from processors.protocol.errors import CODES, ERRORS, ContractError
 from processors.protocol.payload import Payload
+from tests.fixtures import mutations
 
 type Document = dict[str, Any]
 type Mutation = Callable[[Document], object]
@@ -57,13 +58,6 @@ ERROR: Document = {
     "meta": META,
 }
 
-# Every place that holds a member: its object, as a path from the root.
-OBJECTS: dict[str, dict[str, list[str | int]]] = {
-    "success": {"root": [], "meta": ["meta"], "first": ["outputs", 0], "last": ["outputs", 1]},
-    "error": {"root": [], "meta": ["meta"], "error": ["error"]},
-}
-FOREIGN: list[Any] = [None, True, -1, 1.5, "", "other", [], ["x"], {}, {"x": 1}]
-
 
 def check(document: object) -> envelope.Reply:
     return envelope.check(json.dumps(document).encode(), PAYLOAD)
@@ -78,45 +72,24 @@ def assert_refused(data: bytes) -> None:
     )
 
 
-def at(document: Document, place: list[str | int]) -> Document:
-    found: Any = document
-    for step in place:
-        found = found[step]
-    assert isinstance(found, dict)
-    return found
-
-
-def mutations(document: Document, places: dict[str, list[str | int]]) -> dict[str, Document]:
-    """Drop, retype and extend every member of every object."""
-    found = {}
-    for where, place in places.items():
-        for key, old in at(document, place).items():
-            dropped = copy.deepcopy(document)
-            del at(dropped, place)[key]
-            found[f"{where}.{key} dropped"] = dropped
-            renamed = copy.deepcopy(document)
-            at(renamed, place)[key.upper()] = at(renamed, place).pop(key)
-            found[f"{where}.{key} renamed"] = renamed
-            for new in FOREIGN:
-                if isinstance(new, str) and new and key in ("mime", "message"):
-                    continue  # free text
-                if key == "outputs" and new == []:
-                    continue  # a success may make nothing
-                if key == "message" and new == "":
-                    continue
-                changed = copy.deepcopy(document)
-                at(changed, place)[key] = new
-                found[f"{where}.{key}: {old!r:.12} becomes {new!r}"] = changed
-        extended = copy.deepcopy(document)
-        at(extended, place)["more"] = 1
-        found[f"{where} extended"] = extended
-    return found
-
-
-MUTATIONS = {
-    **{f"success {name}": found for name, found in mutations(SUCCESS, OBJECTS["success"]).items()},
-    **{f"error {name}": found for name, found in mutations(ERROR, OBJECTS["error"]).items()},
+STEPS = {
+    status: mutations.dropped(status) | mutations.retyped(status, mutations.FOREIGN)
+    for status in ("success", "error")
 }
+MUTATIONS: dict[str, Document] = {
+    **{name: mutations.apply(SUCCESS, *step) for name, step in STEPS["success"].items()},
+    **{name: mutations.apply(SUCCESS, *step) for name, step in mutations.reordered().items()},
+    **{name: mutations.apply(ERROR, *step) for name, step in STEPS["error"].items()},
+}
+
+
+def test_the_mutations_know_every_member() -> None:
+    for status, document in (("success", SUCCESS), ("error", ERROR)):
+        for where, place in mutations.OBJECTS[status].items():
+            found: Any = document
+            for key in place:
+                found = found[key]
+            assert sorted(found) == sorted(mutations.members(status, where))
 
 
 @pytest.mark.proves("EV-1")

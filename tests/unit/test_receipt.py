@@ -148,6 +148,21 @@ def test_a_receipt_of_another_call_is_found(key: str, value: str) -> None:
     assert wrong == f"receipt.volatile.{key} is not the one of this run"
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "now", "2026-01-01", "2026-01-01T00:00:00", "2026-01-01T00:00:00+00:00", 0, None),
+        *("2026-01-01T00:00:00Z ", "2026-01-01T00:00:00.1Z", "\u0662026-01-01T00:00:00Z"),
+    ],
+)
+def test_the_start_of_a_run_is_a_time_and_no_other_text(value: Json) -> None:
+    found = document()
+    found["volatile"]["started_at"] = value
+
+    wrong = problem(found)
+    assert wrong == "receipt.volatile.started_at has a value that is not of the contract"
+
+
 @pytest.mark.parametrize("value", [None, [], "receipt", 1])
 def test_what_is_no_object_is_no_receipt(value: Json) -> None:
     assert problem(value) is not None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from orchestrator.images import registry
+from processors.protocol import canonical
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import Ref
 from tests.unit.source_rules import registry_files, root
@@ -131,6 +134,8 @@ SYNTAX = {
     "tag of a timestamp on a word": "a: !!timestamp b\n",
     "tag that fits": "a: !!str b\n",
     "not UTF-8": b"summary: \xff\n",
+    "UTF-16": json.dumps(VALID).encode("utf-16"),
+    "byte order mark": b"\xef\xbb\xbf" + json.dumps(VALID).encode(),
     "control character": "summary: \x07\n",
     "tab": "a:\n\t- b\n",
     "too deep": "[" * 5_000,
@@ -159,6 +164,10 @@ def limit(name: str, value: object) -> Change:
 
 def pin(value: object) -> Change:
     return lambda document: document["image"].update(digest=value)
+
+
+def repository(value: str) -> Change:
+    return lambda document: document["image"].update(repository=value)
 
 
 def url(value: str) -> Change:
@@ -195,6 +204,11 @@ WRONG: dict[str, tuple[Change, str]] = {
         lambda document: document["cost"].update(estimate_micro_usd=-1),
         "cost.estimate_micro_usd",
     ),
+    "repository in upper case": (repository("A/b"), "image: Value error, 'A' is no part"),
+    "repository with a tag": (repository("a/b:v1"), "'b:v1' is no part"),
+    "repository on no host": (repository("a_b.c/d"), "'a_b.c' is no host"),
+    "repository too long": (repository("a" * 256), "at most 255"),
+    "empty repository": (repository(""), "'' is no part"),
     "pin of a tag": (pin("latest"), "digest must be"),
     "pin without algorithm": (pin(DIGEST.removeprefix("sha256:")), "digest must be"),
     "short pin": (pin(DIGEST[:-1]), "digest must be"),
@@ -275,3 +289,94 @@ def test_a_wrong_value_is_refused_by_name(change: Change, words: str) -> None:
 )
 def test_an_address_is_https_or_loopback(base_url: str) -> None:
     assert load(changed(url(base_url))).endpoints["openai"].base_url == base_url
+
+
+# Limits, each as the guide states it.
+
+
+def price(name: str, value: int) -> Change:
+    return lambda document: document["prices"]["m"].update({name: value})
+
+
+def secret(size: int) -> Change:
+    return lambda document: document["secrets"].append("S" * size)
+
+
+def endpoint(size: int) -> Change:
+    return lambda document: document["endpoints"].update(
+        {"e" * size: document["endpoints"]["openai"]}
+    )
+
+
+def template(size: int) -> Change:
+    start = "/artifacts/"
+    filler = "/".join(["a" * 9] * 60)
+    return lambda document: document.update(requires=[(start + filler)[: size - 1] + "b"])
+
+
+def nested(levels: int) -> Change:
+    """An input schema in which every level takes two of JSON's."""
+    schema: Document = {"type": "string"}
+    for _ in range(levels - 1):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return inputs(**schema)
+
+
+LIMITED: dict[str, Callable[[int], Change]] = {
+    "time_s": lambda value: limit("time_s", value),
+    "memory_mb": lambda value: limit("memory_mb", value),
+    "max_input_bytes": lambda value: limit("max_input_bytes", value),
+    "max_output_bytes": lambda value: limit("max_output_bytes", value),
+    "attempts_max": lambda value: limit("attempts_max", value),
+    "max_pages": lambda value: limit("max_pages", value),
+    "estimate_micro_usd": lambda value: (
+        lambda document: document["cost"].update(estimate_micro_usd=value)
+    ),
+    "input_micro_usd_per_mtok": lambda value: price("input_micro_usd_per_mtok", value),
+    "output_micro_usd_per_mtok": lambda value: price("output_micro_usd_per_mtok", value),
+    "summary": lambda value: lambda document: document.update(summary="s" * value),
+    "a path": template,
+    "secrets": secret,
+    "endpoints": endpoint,
+    "repository": lambda value: repository("r" * value),
+    "nesting": nested,
+}
+# The least of these is what makes one at all.
+BARE = {"a path": 12, "nesting": 2}
+
+
+def stated() -> dict[str, tuple[str, int, int]]:
+    """The guide's table: unit, least and most of each thing that is limited."""
+    page = Path("docs/guides/processors.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (\d*) \| (\d+) \|$", page, re.MULTILINE)
+    return {what: (unit, int(least or "0"), int(most)) for what, unit, least, most in rows}
+
+
+@pytest.mark.proves("PA-3")
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_limit_is_the_one_that_the_guide_states(name: str) -> None:
+    [(_, least, most)] = [
+        row
+        for what, row in stated().items()
+        if name in re.split(r"[`.,]", what) or what.startswith(name)
+    ]
+    change = LIMITED[name]
+
+    load(changed(change(max(least, BARE.get(name, 0)))))
+    load(changed(change(most)))
+    assert_refused(changed(change(most + 1)))
+    if name not in BARE:
+        assert_refused(changed(change(least - 1)))
+
+
+@pytest.mark.proves("PA-3")
+def test_every_limit_of_the_guide_is_tried_and_has_a_unit() -> None:
+    assert len(stated()) == len(LIMITED) + 1  # and the file's own size
+    assert all(unit.strip() for unit, _, _ in stated().values())
+    assert stated()["the file"][2] == registry.DOCUMENT_BYTES_MAX
+
+
+def test_the_deepest_registry_can_be_read_where_it_was_built() -> None:
+    document = load(changed(nested(registry.SCHEMA_LEVELS_MAX))).document()
+
+    assert canonical.parse(canonical.canonical({"registry": document}), "processor.json")

@@ -8,6 +8,7 @@ from orchestrator.secrets import select
 from processors.protocol.errors import ContractError
 
 ENVIRON = {"A_KEY": "value-of-a", "B_KEY": "value-of-b", "SHORT": "1234567", "EMPTY": ""}
+ENVIRON["BYTES"] = "value-of-no-text\udcff"
 
 
 def test_only_what_is_required_and_allowed_is_read() -> None:
@@ -23,6 +24,7 @@ def test_only_what_is_required_and_allowed_is_read() -> None:
         (["C_KEY"], ["C_KEY"], "ERR_MISSING_SECRET", "absent"),
         (["EMPTY"], ["EMPTY"], "ERR_MISSING_SECRET", "absent"),
         (["SHORT"], ["SHORT"], "ERR_MISSING_SECRET", "too_short"),
+        (["BYTES"], ["BYTES"], "ERR_MISSING_SECRET", "malformed"),
         (["A_KEY"], ["A_KEY", "B_KEY"], "ERR_INPUTS", "bad_value"),
         ([], ["A_KEY"], "ERR_INPUTS", "bad_value"),
     ],

@@ -48,7 +48,7 @@ def test_no_word_but_mock_and_real_is_used_as_a_mode() -> None:
     assert source_rules.foreign_modes(root()) == []
 
 
-@pytest.mark.proves("HR-2")
+@pytest.mark.proves("HR-2", "PA-6")
 def test_there_is_one_way_to_run_a_processor() -> None:
     assert source_rules.second_paths(root()) == []
 
@@ -70,6 +70,16 @@ def test_imports_follow_the_layers_and_the_protocol_needs_the_standard_library_a
 @pytest.mark.proves("SE-2")
 def test_code_names_no_secret() -> None:
     assert source_rules.secret_names(root()) == []
+
+
+@pytest.mark.proves("PA-6")
+def test_one_module_writes_to_stdout() -> None:
+    assert source_rules.stdout_writers(root()) == []
+
+
+@pytest.mark.proves("PA-6")
+def test_no_code_writes_a_pin() -> None:
+    assert source_rules.pin_writers(root()) == []
 
 
 def test_modules_and_functions_stay_small_and_packages_empty() -> None:
@@ -151,6 +161,25 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
         (RUN, "KEY = 'OPENAI_API_KEY'"),
         (PROVIDER, "KEY = 'export OPENAI_API_KEY=...'"),
     ],
+    "stdout_writers": [
+        (RUN, "print('done')"),
+        (RUN, "import sys\nsys.stdout.write('done')"),
+        (LOCAL, "def f() -> None:\n    os.write(1, b'done')"),
+        (CHAT, "import sys\nout = sys.__stdout__"),
+        (PROVIDER, "import logging, sys\nlogging.StreamHandler(sys.stdout)"),
+        (RUN, "stream = open(1, 'w')"),
+    ],
+    "pin_writers": [
+        (RUN, "def f(registry) -> None:\n    registry['image']['digest'] = 'sha256:'"),
+        (RUN, "def f(image) -> None:\n    image.update(digest='sha256:')"),
+        (RUN, "def f(image) -> None:\n    image.update({'digest': 'sha256:'})"),
+        (RUN, "def f(registry, file) -> None:\n    yaml.safe_dump(registry, file)"),
+        ("orchestrator/execution/resolve.py", "def f(path) -> None:\n    open(path, 'r+b')"),
+        (
+            "orchestrator/new.py",
+            "def f(path) -> None:\n    (path / 'registry.yaml').write_text('')",
+        ),
+    ],
     "sizes": [
         (RUN, "def long() -> None:\n" + "    x = 1\n" * 60),
         ("orchestrator/long.py", "x = 1\n" * 500),
@@ -160,7 +189,7 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
 }
 
 
-@pytest.mark.proves("HR-1", "HR-2", "HR-3", "RC-4", "SE-2")
+@pytest.mark.proves("HR-1", "HR-2", "HR-3", "RC-4", "SE-2", "PA-6")
 @pytest.mark.parametrize(
     ("rule", "path", "text"),
     [(rule, path, text) for rule, plants in PLANTED.items() for path, text in plants],
@@ -195,6 +224,9 @@ def test_every_rule_has_something_planted_against_it() -> None:
         ),
         ("writing_adapters", RUN, "open('x', 'w')"),
         ("crossed_layers", "modal_app/app.py", "from processors.protocol import spawn"),
+        ("stdout_writers", RUN, "import sys\nsys.stderr.write('x')\nos.write(2, b'x')"),
+        ("pin_writers", RUN, "def f(x) -> None:\n    open(x, 'xb')\n    meta['image_digest'] = x"),
+        ("pin_writers", "orchestrator/execution/resolve.py", "data = open('x', 'rb')"),
     ],
 )
 def test_what_is_allowed_is_not_found(copy: Path, rule: str, path: str, text: str) -> None:

@@ -205,6 +205,26 @@ def test_an_attempt_that_somebody_works_on_is_not_abandoned(place: Place) -> Non
     assert place.world.abandoned() == []
 
 
+def test_what_is_no_folder_among_the_attempts_is_told(place: Place) -> None:
+    stage_with(place, {})
+    (place.root / ".staging/x").write_bytes(b"")
+
+    with pytest.raises(ContractError) as caught:
+        place.world.abandoned()
+
+    assert reason_of(caught) == "world_unwritable"
+
+
+def test_a_file_in_the_place_of_all_attempts_is_told(place: Place) -> None:
+    place.root.mkdir()
+    (place.root / ".staging").write_bytes(b"")
+
+    with pytest.raises(ContractError) as caught:
+        place.world.begin("x-1")
+
+    assert reason_of(caught) == "world_unwritable"
+
+
 def test_an_attempt_whose_worker_is_gone_is_abandoned_and_can_be_discarded(place: Place) -> None:
     staging = stage_with(place, {PREFIX + "outputs/a": b"half"})
     os.close(staging.lock_fd)  # as the kernel does when the process ends

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from random import Random
-from typing import cast
 
 from orchestrator.cli import flags
 from orchestrator.cli.run_processor import FLAGS, INPUTS
+from orchestrator.execution import relay
 from orchestrator.execution import request as asked
-from orchestrator.execution import resolve
-from orchestrator.execution.request import Request
-from orchestrator.images import registry
-from orchestrator.images.processors import Processor
+from orchestrator.execution.trail import Trail
+from orchestrator.images import reference, registry
 from processors.protocol import canonical, digests, envelope, events, paths, payload, receipt
 from processors.protocol.canonical import Json
 from processors.protocol.envelope import Output
@@ -134,7 +133,7 @@ _EVENTS: tuple[Json, ...] = (
         "operation": "chat",
         "attempt": 1,
         "outcome": "ok",
-        "elapsed_ms": 12,
+        "duration_ms": 12,
     },
 )
 _RECEIPT = receipt.encode(
@@ -167,9 +166,11 @@ _YAML_WORDS = (
     *(b"yes", b"'", b'"', b'"\\ud800"', b'"\\xff"', b"%YAML 1.9\n", b"\xff\xfe", b"\x00", b"\x85"),
     *(b"{", b"}", b"[", b"]", b",", b"#", b"\t", b"\n  ", b"9" * 5_000),
 )
-_OVERRIDE_WORDS = (
+_IMAGE_WORDS = (
     *(b"@", b"sha256:", b"0a" * 32, b"0A" * 32, b"processors/llm-chat", b":v1", b"/", b"\xff"),
-    *("\u0661".encode() * 64, b"a", b"@sha256:" + b"0" * 64, b"\n", b" "),
+    *("\u0661".encode() * 64, b"a", b"@sha256:" + b"0" * 64, b"\n", b" ", b"\x00", b"A", b"\xc3"),
+    *(b"localhost", b"r.test", b":5000", b":0", b":65536", b":", b"[::1]", b"127.0.0.1", b"--"),
+    *(b".", b"..", b"_", b"__", b"___", b"b" * 63, b"c" * 64, b"d/" * 60, b"//", b"https://"),
 )
 _FLAG_WORDS = (
     *(flag.name.encode() for flag in FLAGS),
@@ -252,31 +253,39 @@ def _assert_inside(path: str) -> None:
     assert all(len(os.fsencode(segment)) <= 255 for segment in segments)
 
 
-def _image_override(data: bytes) -> None:
-    request = Request(
-        ref=_REF,
-        adapter="modal",
-        mode="mock",
-        lane="dev",
-        write_prefix="/artifacts/demo/",
-        inputs={},
-        execution_id=_ID,
-        image_override=_text(data),
-    )
-    # With an override the processor is not looked at.
-    found = resolve._image(request, cast("Processor", None))  # noqa: SLF001 - it has no other door
-    assert digests.is_digest(found)
-    assert _text(data).endswith("@" + found)
+# The grammar once more, from the OCI Distribution Specification 1.1 and distribution/reference.
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = "[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?:{_LABEL}(?:[.]{_LABEL})*(?::[1-9][0-9]{{0,4}})?/)?{_NAME}(?:/{_NAME})*@sha256:[0-9a-f]{{64}}"
+)
 
 
-def _event(data: bytes) -> None:
-    found = events.child_event(canonical.parse(data, "event"))
-    if found is None:
-        raise inputs_error("schema_violation", "no event")
-    name = found["event"]
-    assert isinstance(name, str)
-    assert found.keys() == events.CHILD_EVENTS[name].keys()
-    canonical.canonical(dict(found))
+def _image_reference(data: bytes) -> None:
+    text = _text(data)
+    found = reference.parse(text, "--image-override")
+    assert str(found) == text
+    assert _IMAGE.fullmatch(text)
+    assert len(text) <= reference.REPOSITORY_CHARS_MAX + len("@" + found.digest)
+    assert (found.host == "") != (found.host == text.partition("/")[0])
+
+
+def _event_line(data: bytes) -> None:
+    line = data.replace(b"\n", b" ")  # the spawn helper splits there
+    reader, writer = os.pipe()
+    try:
+        relay.Relay(Trail(_ID, writer)).line(line)
+        told = os.read(reader, 2 * events.LINE_BYTES_MAX)
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert len(told) <= events.LINE_BYTES_MAX
+    assert told.count(b"\n") == 1
+    found = json.loads(told)
+    assert (found["execution_id"], found["seq"]) == (_ID, 1)
+    if found["event"] == "processor.log":
+        raise inputs_error("schema_violation", "no event, but told")
+    assert found.keys() >= events.CHILD_EVENTS[found["event"]].keys()
 
 
 def _receipt(data: bytes) -> None:
@@ -417,17 +426,20 @@ TARGETS = (
         words=_PATH_WORDS,
     ),
     Target(
-        "image-override",
-        "any bytes: the digest that the text ends with, or ERR_INPUTS",
-        run=_image_override,
-        corpus=(b"processors/llm-chat@" + _CID.encode(),),
-        grammar=_sentences(_OVERRIDE_WORDS, 4, start=b"r@sha256:"),
-        words=_OVERRIDE_WORDS,
+        "image-reference",
+        "any bytes: a reference of the grammar that prints as it was read, or ERR_INPUTS",
+        run=_image_reference,
+        corpus=tuple(
+            name + b"@" + _CID.encode()
+            for name in (b"processors/llm-chat", b"localhost:5000/a", b"r-1.x:1/a/b__c")
+        ),
+        grammar=_sentences(_IMAGE_WORDS, 6, end=b"@" + _CID.encode()),
+        words=_IMAGE_WORDS,
     ),
     Target(
-        "event",
-        "any bytes: an event with exactly its schema's members, or ERR_INPUTS",
-        run=_event,
+        "event-line",
+        "any line: one line of ours in its bound, an event of the schema or a processor.log",
+        run=_event_line,
         corpus=_json_lines(*_EVENTS),
         grammar=_documents(*_EVENTS),
         words=_JSON_WORDS,

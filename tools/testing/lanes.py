@@ -52,7 +52,7 @@ class LanePlugin:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Deselect what needs a capability that was not announced, and note proved rows."""
+        """Deselect what needs a capability that was not announced; note proved rows and seeds."""
         absent = [item for item in items if not self._needs(item) <= self._have]
         if absent:
             config.hook.pytest_deselected(items=absent)
@@ -61,6 +61,8 @@ class LanePlugin:
         for item in items:
             for mark in item.iter_markers("proves"):
                 item.user_properties += [("proves", row) for row in mark.args]
+            if (seed := self._seed(item)) is not None:
+                item.user_properties.append(("seed", seed))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(
@@ -78,7 +80,7 @@ class LanePlugin:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self,
-        item: pytest.Item,  # noqa: ARG002 - pytest's own signature
+        item: pytest.Item,
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Turn an unannounced skip, and a violation that the test swallowed, into a failure."""
         report = yield
@@ -87,6 +89,8 @@ class LanePlugin:
             self._fail(report, "a skip nobody announced; mark it requires(...) or fix it")
         elif self._violations and report.passed:
             self._fail(report, f"lane {self._lane} forbids {', '.join(self._violations)}")
+        elif report.failed and (seed := self._seed(item)) is not None:
+            report.sections.append(("seed", f"the search started from seed {seed}"))
         self._counts["run"] += report.when == "call"
         return report
 
@@ -98,6 +102,12 @@ class LanePlugin:
     @staticmethod
     def _needs(item: pytest.Item) -> set[str]:
         return {what for mark in item.iter_markers("requires") for what in mark.args}
+
+    @staticmethod
+    def _seed(item: pytest.Item) -> str | None:
+        """What the search starts from, if the test is one."""
+        is_search = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        return str(item.config.getoption("--hypothesis-seed")) if is_search else None
 
     @staticmethod
     def _fail(report: pytest.TestReport, why: str) -> None:

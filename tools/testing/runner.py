@@ -6,6 +6,7 @@ No test collected, no test left to run, a skip nobody announced: each is a failu
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,10 @@ import pytest
 
 from tools.testing.lanes import LanePlugin
 from tools.testing.shards import ShardPlugin
+
+# What every search by chance starts from: the same examples everywhere. Another one can be tried
+# with --test_arg=--hypothesis-seed=N.
+SEED = 20_260_101
 
 
 def main() -> None:
@@ -47,6 +52,8 @@ def _options() -> list[str]:
         "-ra",
         "-ojunit_family=xunit1",  # the form whose test cases hold properties
     ]
+    if importlib.util.find_spec("hypothesis") is not None:
+        options.append(f"--hypothesis-seed={SEED}")
     if xml := os.environ.get("XML_OUTPUT_FILE"):
         options.append(f"--junitxml={xml}")
     if only := os.environ.get("TESTBRIDGE_TEST_ONLY"):

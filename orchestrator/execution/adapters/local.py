@@ -79,5 +79,6 @@ def invoke(
         )
     except OSError as error:
         raise adapter_error("spawn_failed", f"{argv[0]}: {error.strerror}") from None
-    lines.close()
+    finally:
+        lines.close()
     return ended

@@ -9,12 +9,19 @@ from orchestrator.images.processors import Processor
 from processors.protocol.errors import ContractError
 
 
-def invoke(processor: Processor, lane: str) -> None:
+def invoke(processor: Processor, app: str | None, lane: str) -> None:
     """Refuse: there is no deployment to call.
+
+    Args:
+        processor: What would run.
+        app: The name under which it would be deployed.
+        lane: The environment that would hold it.
 
     Raises:
         ContractError: ``ERR_MODAL_LOOKUP`` / ``not_deployed``, always.
     """
     raise ContractError(
-        "ERR_MODAL_LOOKUP", "not_deployed", f"{processor.ref} is not deployed in environment {lane}"
+        "ERR_MODAL_LOOKUP",
+        "not_deployed",
+        f"{processor.ref} is not deployed as {app} in environment {lane}",
     )

@@ -63,7 +63,7 @@ def run(job: Job) -> None:
     wanted = FORMATS.get(ending)
     if wanted is None:
         known = ", ".join(f".{known}" for known in FORMATS)
-        raise inputs_error("unsupported_format", f".{ending[:20]} is not read; known: {known}")
+        raise inputs_error("unsupported_format", f"the name's ending is none of {known}")
     path = job.artifact("source")
     with open(path, "rb") as file:
         _check_agreement(file.read(HEAD_BYTES), wanted)

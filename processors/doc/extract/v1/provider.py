@@ -342,11 +342,15 @@ def _decode(data: bytes, encoding: str) -> str:
     elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     try:
+        name = codecs.lookup(encoding).name
         # By these two names, pages mean Windows-1252 (WHATWG Encoding, section 4.2).
-        western = codecs.lookup(encoding).name in ("ascii", "iso8859-1")
-        return data.decode("cp1252" if western else encoding)
-    except (UnicodeDecodeError, LookupError):
-        raise inputs_error("bad_encoding", f"the text is not {encoding[:40]}") from None
+        return data.decode("cp1252" if name in ("ascii", "iso8859-1") else name)
+    except LookupError:  # the label is the page's own words, which no message holds
+        raise inputs_error("bad_encoding", "the page declares no known encoding") from None
+    except UnicodeError:
+        raise inputs_error(
+            "bad_encoding", "the text is not UTF-8, or not of the encoding it declares"
+        ) from None
 
 
 def _clean(text: str) -> str:
