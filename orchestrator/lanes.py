@@ -6,6 +6,7 @@ same flags give the same verdict on every machine.
 
 from __future__ import annotations
 
+from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError
 
 ADAPTERS = ("local", "modal")
@@ -108,6 +109,23 @@ LANES: dict[str, LanePolicy] = {
 }
 
 
+def document() -> dict[str, Json]:
+    """The table as data; its digest says by which policy a verdict was reached."""
+    return {
+        lane: {
+            "artifacts": policy.artifacts,
+            "adapters": list(policy.adapters),
+            "modes": list(policy.modes),
+            "egress": policy.egress,
+            "override": policy.override,
+            "secrets": policy.secrets,
+            "registry_root": policy.registry_root,
+            "real": policy.real,
+        }
+        for lane, policy in LANES.items()
+    }
+
+
 def judge(
     *,
     lane: str,
@@ -149,6 +167,18 @@ def judge(
     if mode == "real" and policy.real == "confirmed" and not allow_real:
         return _refusal("lane_real_unconfirmed", f"mode real in lane {lane} needs --allow-real")
     return None
+
+
+def answer(question: dict[str, Json]) -> ContractError | None:
+    """``judge``, asked as the ledger keeps the question: a verdict can be reached again."""
+    words = {key: str(question[key]) for key in ("lane", "adapter", "mode")}
+    switches = ("override", "secrets", "registry_root", "allow_real")
+    return judge(
+        lane=words["lane"],
+        adapter=words["adapter"],
+        mode=words["mode"],
+        **{key: question[key] is True for key in switches},
+    )
 
 
 def _refusal(reason: str, message: str) -> ContractError:

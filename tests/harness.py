@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,8 +66,9 @@ class Result:
         return error["code"], error["reason"]
 
     def file(self, world_path: str) -> Path:
-        """Where a world path lies."""
-        return self.world / world_path.removeprefix("/")
+        """Where the bytes of a world path lie; no file if the world has no such path."""
+        cid = artifacts(self.world).get(world_path, "sha256:no-such-artifact")
+        return self.world / "store" / cid[7:9] / cid[9:]
 
     def output(self, name: str) -> bytes:
         """The bytes of one output, by its path below ``outputs/``."""
@@ -79,12 +81,24 @@ class Result:
 
     @property
     def visible(self) -> list[str]:
-        """The world paths of every file of the world."""
-        return sorted(
-            "/" + path.relative_to(self.world).as_posix()
-            for path in self.world.rglob("*")
-            if not path.is_dir()
-        )
+        """Every world path that is visible, and what lies in staging."""
+        staged = (self.world / ".staging").rglob("*")
+        left = ["/" + path.relative_to(self.world).as_posix() for path in staged]
+        return sorted([*artifacts(self.world), *left])
+
+
+def artifacts(world: Path) -> dict[str, str]:
+    """What a world's ledger says is visible: world path to content id. Empty without a world."""
+    file = world / "ledger.sqlite3"
+    if not file.exists():
+        return {}
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    try:
+        return dict(connection.execute("SELECT path, cid FROM artifacts"))
+    except sqlite3.DatabaseError:
+        return {}  # no ledger, and so nothing is visible
+    finally:
+        connection.close()
 
 
 def start(

@@ -1,7 +1,8 @@
 """Flags of a command: one table, one strict parser, one help text.
 
 Strict means: long flags only, each spelled out in full, none given twice unless it may repeat, no
-positional words, no defaults from the environment. Why not argparse: docs/decisions/0004.
+defaults from the environment, no word besides those that the table names. Why not argparse:
+docs/decisions/0004.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Flag:
-    """One flag; ``metavar`` is empty for a switch, which takes no value."""
+    """One flag; ``metavar`` is empty for a switch, which takes no value.
+
+    A name without ``--`` is that of a plain word, such as PATH; words come in the table's order.
+    """
 
     __slots__ = ("help", "metavar", "name", "repeats", "required")
 
@@ -68,13 +72,17 @@ def parse(table: Sequence[Flag], argv: Sequence[str], *, one_of: Sequence[str] =
         ContractError: ``ERR_INPUTS`` with reason ``unknown_flag``, ``missing_value``,
             ``repeated_flag``, ``conflicting_flags`` or ``missing_flag`` (naming every one).
     """
-    known = {flag.name: flag for flag in table}
+    known = {flag.name: flag for flag in table if flag.name.startswith("--")}
+    places = iter([flag.name for flag in table if flag.name not in known])
     given = Given()
     words = iter(argv)
     for word in words:
         name, equals, value = word.partition("=")
         flag = known.get(name)
         if flag is None:
+            if word and word[0] != "-" and (place := next(places, None)):
+                given.add(place, word)
+                continue
             raise inputs_error("unknown_flag", f"{_show(name)} is no flag; see --help")
         if given.has(name) and not flag.repeats:
             raise inputs_error("repeated_flag", f"{name} is given twice")

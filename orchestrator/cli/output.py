@@ -1,4 +1,8 @@
-"""What a command prints: with ``--json`` one envelope on one line, else a summary for people."""
+"""What a command prints: with ``--json`` one document on one line, else a summary for people.
+
+Streams of items are one document a line, and their last line is the one document that any other
+command prints, so that a stream that was cut is noticed.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,10 @@ import os
 from processors.protocol import shapes
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import EXIT_ERROR, EXIT_OK, find_row
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def keep_standard_streams() -> None:
@@ -44,8 +52,68 @@ def print_help(text: str, *, as_json: bool) -> int:
     return EXIT_OK if _print(canonical(document) if as_json else text.encode()) else EXIT_ERROR
 
 
+class UnreadError(Exception):
+    """Nobody reads stdout."""
+
+
+def print_document(document: dict[str, Json]) -> None:
+    """Print one document, or one item of a stream, on one line.
+
+    Raises:
+        UnreadError: Nobody reads stdout; what is left to do is to stop with ``EXIT_ERROR``.
+    """
+    print_bytes(canonical(document) + b"\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines for people; control characters are shown, not sent.
+
+    Raises:
+        UnreadError: As ``print_document``.
+    """
+    for line in lines:
+        print_bytes(_shown(line).encode("utf-8", "backslashreplace") + b"\n")
+
+
+def print_bytes(data: bytes) -> None:
+    """Print some bytes as they are.
+
+    Raises:
+        UnreadError: As ``print_document``.
+    """
+    if not _write(data):
+        raise UnreadError
+
+
+def tell(text: str) -> None:
+    """Write to stderr, if somebody reads it."""
+    try:
+        os.write(2, text.encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass  # the exit status tells it all the same
+
+
+def explained(error: Json) -> str:
+    """An error of a document in words for people."""
+    code, reason = shapes.text(error, "code"), shapes.text(error, "reason")
+    row = find_row(code, reason)
+    todo = f"  do: {row.action}" if row else ""
+    return f"  {code} / {reason}: {shapes.text(error, 'message')}\n{todo}"
+
+
+def _shown(text: str) -> str:
+    """A text of which nothing moves a terminal's cursor."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def _print(text: bytes) -> bool:
-    view = memoryview(text + b"\n")
+    return _write(text + b"\n")
+
+
+def _write(data: bytes) -> bool:
+    view = memoryview(data)
     try:
         while view:
             view = view[os.write(1, view) :]
@@ -64,8 +132,4 @@ def _summary(envelope: dict[str, Json]) -> str:
             for item in outputs
         ]
         return "\n".join([head, *rows, f"  {envelope['index_path']}  (the list of these)"])
-    error = envelope["error"]
-    code, reason = shapes.text(error, "code"), shapes.text(error, "reason")
-    row = find_row(code, reason)
-    todo = f"  do: {row.action}" if row else ""
-    return f"{head}\n  {code} / {reason}: {shapes.text(error, 'message')}\n{todo}"
+    return f"{head}\n{explained(envelope['error'])}"

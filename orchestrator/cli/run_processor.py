@@ -8,11 +8,12 @@ import signal
 
 from orchestrator.cli import flags, output
 from orchestrator.cli.flags import Flag, Given
+from orchestrator.execution import answer
 from orchestrator.execution import request as asked
 from orchestrator.execution.request import Request
-from orchestrator.execution.run import Setting, known, refusal, run
+from orchestrator.execution.run import Setting, run
 from orchestrator.execution.trail import Trail
-from orchestrator.world.store import World
+from orchestrator.world import heads
 from processors.protocol import shapes
 from processors.protocol.canonical import DOCUMENT_BYTES_MAX, Json
 from processors.protocol.envelope import META_KEYS
@@ -52,6 +53,8 @@ FLAGS = (
     Flag("--branch", "B", "the branch part of an app's name (lane dev, adapter modal)"),
     Flag("--user", "U", "the user part of an app's name (lane dev, adapter modal)"),
     Flag("--registry-root", "DIR", "read registry.yaml files from a folder (lanes pr and dev)"),
+    Flag("--memo", "", "take what an execution of the same memo key made, if its bytes are there"),
+    Flag("--sign-key", "FILE", "sign the world's head with this Ed25519 key (PEM)"),
     Flag("--execution-id", "ID", "an id instead of a new one"),
     Flag("--json", "", "print exactly one JSON envelope on stdout"),
     Flag("--debug", "", "show on stderr where an unknown error came from"),
@@ -88,8 +91,10 @@ def main(argv: list[str], root: str) -> int:
             raise given
         envelope = _run(given, execution_id, root, stop, trail)
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one envelope
-        found = known(error, trail, debug="--debug" in argv)
-        envelope = refusal(execution_id, found, dict.fromkeys(META_KEYS), trail)
+        if "--debug" in argv and not isinstance(error, ContractError):
+            answer.show_frames(error, trail)
+        meta = {**dict.fromkeys(META_KEYS), "duration_ms": trail.elapsed_ms}
+        envelope = answer.refusal(execution_id, answer.known(error), meta)
     exit_code = output.exit_code(envelope)
     trail.emit("execution.settle", _settled(envelope, exit_code))
     return output.print_envelope(envelope, as_json=as_json, exit_code=exit_code)
@@ -106,12 +111,14 @@ def _settled(envelope: dict[str, Json], exit_code: int) -> dict[str, Json]:
 
 def _run(given: Given, execution_id: str, root: str, stop: Stop, trail: Trail) -> dict[str, Json]:
     request = _request(given, execution_id, stop)
+    key_file = given.get("--sign-key")
     setting = Setting(
-        world=World(given.get("--world") or ".world"),
+        world=given.get("--world") or ".world",
         processors_folder=os.path.join(root, "processors"),
         environ=os.environ,
         stop=stop,
         debug=given.has("--debug"),
+        signing_key=None if key_file is None else heads.read_signing_key(key_file),
     )
     return run(request, setting, trail)
 
@@ -133,6 +140,7 @@ def _request(given: Given, execution_id: str, stop: Stop) -> Request:
         allow_env=given.all("--allow-env"),
         allow_real=given.has("--allow-real"),
         registry_root=given.get("--registry-root"),
+        memo=given.has("--memo"),
         branch=given.get("--branch"),
         user=given.get("--user"),
     )

@@ -58,7 +58,7 @@ def _check_outputs(found: Reply, payload: Payload, tree: str) -> None:
 def _check_receipts(found: Reply, payload: Payload, payload_hash: str, tree: str) -> None:
     first = paths.receipt_path(payload.write_prefix)
     second = paths.determinism_path(payload.execution_id)
-    both = [_read(tree + path, path) for path in (first, second)]
+    both = [read_plain(tree + path, path) for path in (first, second)]
     if both[0] != both[1]:
         raise adapter_error("receipt_invalid", f"{first} and {second} differ")
     wrong = receipt.problem(
@@ -92,7 +92,12 @@ def _is_plain(physical: str) -> bool:
     return plain and os.path.realpath(physical) == os.path.normpath(physical)
 
 
-def _read(physical: str, path: str) -> bytes:
+def read_plain(physical: str, path: str) -> bytes:
+    """The bytes of an index or a receipt, which must be a plain file.
+
+    Raises:
+        ContractError: ``ERR_ADAPTER_INVOCATION`` / ``receipt_invalid``.
+    """
     if not _is_plain(physical):
         raise adapter_error("receipt_invalid", f"{path} is absent or no regular file")
     with open(physical, "rb") as file:
@@ -109,4 +114,4 @@ def _parse(data: bytes, path: str) -> Json:
 
 
 def _read_json(physical: str, path: str) -> Json:
-    return _parse(_read(physical, path), path)
+    return _parse(read_plain(physical, path), path)

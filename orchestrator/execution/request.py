@@ -41,6 +41,7 @@ class Request:
         "image_override",
         "inputs",
         "lane",
+        "memo",
         "mode",
         "ref",
         "registry_root",
@@ -67,6 +68,7 @@ class Request:
         allow_env: list[str] | None = None,
         allow_real: bool = False,
         registry_root: str | None = None,
+        memo: bool = False,
         branch: str | None = None,
         user: str | None = None,
     ) -> None:
@@ -84,6 +86,7 @@ class Request:
         self.allow_env = allow_env or []
         self.allow_real = allow_real
         self.registry_root = registry_root
+        self.memo = memo
         self.branch = branch
         self.user = user
 

@@ -66,21 +66,48 @@ def _adapter(
 
 ERRORS: tuple[Row, ...] = (
     # The command line.
-    _inputs("missing_flag", "a required flag is absent", "give every flag the message names"),
-    _inputs("unknown_flag", "a word that is no flag of the command", "see --help"),
+    _inputs(
+        "missing_flag", "a required flag or word is absent", "give everything the message names"
+    ),
+    _inputs("unknown_flag", "a word that the command does not know", "see --help"),
     _inputs("repeated_flag", "a flag that may be given once is given twice", "give it once"),
     _inputs("missing_value", "a flag without its value", "give the value after the flag"),
     _inputs("bad_value", "a flag's value is outside its grammar", "use a value the message lists"),
     _inputs("conflicting_flags", "two flags that exclude each other", "give only one of them"),
     _inputs("unknown_ref", "no embedded registry has this ref", "use a ref the message lists"),
     _inputs("unreadable_file", "a named file is absent or not readable", "check path and rights"),
-    _inputs("unknown_artifact", "--use names a world path that does not exist", "check the path"),
+    _inputs(
+        "unwritable_target",
+        "what is to be written is there already, or its folder cannot be written",
+        "choose another target",
+    ),
+    _inputs(
+        "unknown_artifact", "a world path or an execution that does not exist is named", "check it"
+    ),
     _inputs("execution_exists", "the world has an execution of this id", "choose another id"),
     _inputs(
-        "prefix_occupied", "the write prefix overlaps other artifacts", "choose another prefix"
+        "prefix_occupied",
+        "the write prefix or path overlaps other artifacts",
+        "choose another prefix or path",
     ),
     _inputs(
         "world_unwritable", "the world folder cannot be written", "check path, rights and space"
+    ),
+    _inputs("world_absent", "the folder holds no world", "check the path given with --world"),
+    _inputs(
+        "world_busy",
+        "another process held the world for longer than the patience for it",
+        "run it again when the other is done",
+    ),
+    _inputs(
+        "world_corrupt",
+        "what the world holds is not what was written: ledger, its export, head or bytes",
+        "verify the ledger, then restore what the message names from a copy",
+    ),
+    _inputs(
+        "world_format",
+        "the world was written by a newer program",
+        "use a program of at least that format",
     ),
     # The payload.
     _inputs("bad_json", "the text is not JSON (RFC 8259)", "correct it at the position named"),
@@ -108,7 +135,11 @@ ERRORS: tuple[Row, ...] = (
     _inputs("path_bad_character", "a world path holds a control character", "remove it"),
     _inputs("path_unknown_facet", "the first segment is no known facet", "start with /artifacts/"),
     _inputs("path_too_long", "a world path or a segment is too long", "shorten it"),
-    _inputs("path_bad_prefix", "a write prefix is no folder under /artifacts/", "see the message"),
+    _inputs(
+        "path_bad_prefix",
+        "a write prefix or path is not under /artifacts/, or is reserved",
+        "see the message",
+    ),
     # Documents and other data that a processor judges.
     _inputs("empty_input", "an attached artifact has no bytes", "attach the right file"),
     _inputs(

@@ -82,6 +82,15 @@ EVENTS: dict[str, Event] = {
             "memo_key": is_digest_or_null,
         },
     ),
+    "execution.recorded": Event("the ledger has the envelope of this id; nothing starts"),
+    "execution.reused": Event(
+        "what an earlier execution made is taken, as `--memo` asks; nothing starts",
+        {"origin": is_field},
+    ),
+    "execution.unrecorded": Event(
+        "the ledger could not take a refusal, for this reason",
+        {"code": is_field, "reason": is_field},
+    ),
     "adapter.invoke.start": Event(
         "the adapter gets the payload, of this digest", {"payload_hash": digests.is_digest}
     ),
@@ -101,7 +110,7 @@ EVENTS: dict[str, Event] = {
     ),
     "processor.receipt": Event("both receipts are checked"),
     "adapter.invoke.complete": Event(
-        "the processor has succeeded, and what it made is visible",
+        "the processor has succeeded, and what it made is in the ledger",
         {"reply_digest": digests.is_digest},
     ),
     "adapter.invoke.error": Event(
@@ -130,16 +139,21 @@ MOVES: dict[str, dict[str, str]] = {
         "naming.warning": "warned",
         "execution.resolved": "resolved",
         "debug.traceback": "asked",
+        "execution.unrecorded": "over",
         "execution.settle": SETTLED,
     },
     "warned": {
         "execution.resolved": "resolved",
         "debug.traceback": "warned",
+        "execution.unrecorded": "over",
         "execution.settle": SETTLED,
     },
     "resolved": {
         "adapter.invoke.start": "invoked",
+        "execution.recorded": "over",
+        "execution.reused": "over",
         "debug.traceback": "resolved",
+        "execution.unrecorded": "over",
         "execution.settle": SETTLED,
     },
     "invoked": {"processor.start": "running", "adapter.invoke.error": "over"},

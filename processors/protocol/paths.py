@@ -18,6 +18,8 @@ SEGMENT_BYTES_MAX = 255
 ATTACHED = "/artifacts/attached/"  # content-named files that a caller attached
 EXECUTIONS = "/artifacts/execution/"  # one folder an execution: its determinism receipt
 
+_PLAIN_STARTS = tuple(f"/{facet}/" for facet in FACETS)
+
 
 def canonical_path(text: str) -> str:
     """Return the canonical form of a world path.
@@ -28,6 +30,8 @@ def canonical_path(text: str) -> str:
     Raises:
         ContractError: ``ERR_INPUTS`` with one ``path_*`` reason for each rule.
     """
+    if _is_plain(text):
+        return text
     if not text.startswith("/"):
         raise inputs_error("path_not_absolute", f"world path {_show(text)} does not start with /")
     if len(text) > 12 * PATH_CHARS_MAX:  # a character of four bytes takes twelve when escaped
@@ -84,9 +88,33 @@ def determinism_path(execution_id: str) -> str:
     return f"{EXECUTIONS}{execution_id}/determinism.json"
 
 
+def inputs_path(execution_id: str) -> str:
+    """Where an execution's inputs lie."""
+    return f"{EXECUTIONS}{execution_id}/inputs.json"
+
+
+def envelope_path(execution_id: str) -> str:
+    """Where the envelope lies that an execution was answered with."""
+    return f"{EXECUTIONS}{execution_id}/envelope.json"
+
+
 def index_path(write_prefix: str) -> str:
     """Where the list of outputs lies."""
     return write_prefix + "outputs.json"
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a path is canonical at a glance, as nearly all are; the rules judge the others."""
+    return (
+        text.startswith(_PLAIN_STARTS)
+        and len(text) <= SEGMENT_BYTES_MAX
+        and text.isascii()
+        and text.isprintable()
+        and "%" not in text
+        and "//" not in text
+        and "/." not in text
+        and text[-1] != "/"
+    )
 
 
 def _segment(raw: str, whole: str) -> str:
@@ -101,7 +129,8 @@ def _segment(raw: str, whole: str) -> str:
         raise inputs_error("path_empty_segment", f"world path {_show(whole)} has an empty segment")
     if text in (".", ".."):
         raise inputs_error("path_dot_segment", f"world path {_show(whole)} has a {text} segment")
-    if any(char < " " or "\x7f" <= char <= "\x9f" for char in text):
+    # Control characters are not printable; the first test is fast and nearly always enough.
+    if not text.isprintable() and any(char < " " or "\x7f" <= char <= "\x9f" for char in text):
         raise inputs_error("path_bad_character", f"world path {_show(whole)}: control character")
     try:
         size = len(text.encode("utf-8"))

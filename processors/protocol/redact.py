@@ -6,7 +6,8 @@ is also found when white space breaks it up, as MIME, PEM and loggers do with wh
 registered values are masked, never what merely looks like a secret, so digests and ids survive.
 
 What comes out is a function of the stream and not of the writes it came in: what could be the
-beginning of a value is held back until more comes. Matches that overlap become one mask.
+beginning of a value is held back until more comes, or the writer pauses after a line. Matches that
+overlap become one mask.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class _Form:
 class Redactor:
     """Masks values in one stream: ``feed`` what comes, then ``close`` for what was held back."""
 
-    __slots__ = ("_covered", "_held", "_joined", "_plain", "_span_max")
+    __slots__ = ("_covered", "_held", "_joined", "_passed", "_plain", "_span_max")
 
     def __init__(self, values: Iterable[str]) -> None:
         plain: set[bytes] = set()
@@ -70,6 +71,7 @@ class Redactor:
         self._span_max = SPREAD_MAX * max(map(len, plain), default=0) + 64
         self._held = b""
         self._covered = 0  # how much at the start of what is held has its mask already
+        self._passed = 0  # how much of it was passed on in a pause, and is held to be known
 
     def feed(self, chunk: bytes) -> bytes:
         """Return what can be passed on now."""
@@ -80,6 +82,20 @@ class Redactor:
         if keep and data[keep - 1] in _BASE64:
             keep -= 1  # it may share bits with what follows
         return self._pass(data, self._spans(data), keep - _open_break(data[:keep]))
+
+    def pause(self) -> bytes:
+        """Return the whole lines that are held, since nothing more has come for a while.
+
+        The end of a line is the beginning of some form by chance, now and then. It stays known, so
+        the rest of a value that does continue is masked. Eight bytes are no chance, and wait.
+        """
+        end = self._held.rfind(b"\n") + 1
+        start = self._unfinished(self._held)
+        written = max(self._covered, self._passed)
+        if end <= written or len(_joined(self._held[start:])) >= FORM_BYTES_MIN:
+            return b""
+        self._passed = end
+        return self._held[written:end]
 
     def close(self) -> bytes:
         """Return the rest; a value whose end never came is masked as far as it came."""
@@ -93,15 +109,18 @@ class Redactor:
     def _pass(self, data: bytes, spans: list[tuple[int, int]], keep: int) -> bytes:
         """Mask what starts before a place, pass that on, and hold the rest."""
         out = []
-        at = self._covered
+        covered = self._covered
+        written = max(covered, self._passed)
         for start, end in spans:
             if start >= keep:
                 break
-            if start >= at:
-                out += [data[at:start], MASK]
-            at = max(at, end)
-        out.append(data[at:keep])
-        self._covered = max(0, at - keep)
+            if start >= covered:
+                out += [data[written:start], MASK]
+            covered = max(covered, end)
+            written = max(written, covered)
+        out.append(data[written:keep])
+        self._covered = max(0, covered - keep)
+        self._passed = max(0, written - keep)
         self._held = data[keep:]
         return b"".join(out)
 

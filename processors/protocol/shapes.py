@@ -62,10 +62,11 @@ def problem(value: Json, shape: Shape, where: str) -> str | None:
     """Say what keeps a value from having a shape, or None if nothing does."""
     if not isinstance(value, dict):
         return f"{where} is a JSON {kind(value)}, not an object"
-    if missing := sorted(shape.keys() - value.keys()):
-        return f"{where} lacks {', '.join(missing)}"
-    if extra := value.keys() - shape.keys():
-        return f"{where} has {len(extra)} member(s) that are not of the contract"
+    if value.keys() != shape.keys():
+        if missing := sorted(shape.keys() - value.keys()):
+            return f"{where} lacks {', '.join(missing)}"
+        extra = len(value.keys() - shape.keys())
+        return f"{where} has {extra} member(s) that are not of the contract"
     for key, accepts in shape.items():
         if not accepts(value[key]):
             return f"{where}.{key} has a value that is not of the contract"

@@ -34,6 +34,7 @@ GRACE_S = 0.5  # between SIGTERM and SIGKILL at the end of time
 DEATH_S_MAX = 1.0  # between SIGKILL and the end; longer only in an uninterruptible system call
 LAST_READS_MAX = 64  # of what the pipes still hold when nobody writes any more: at most 4 MiB
 RETURNCODE_TIME_LIMIT = 124  # as timeout(1)
+PAUSE_MS = 200  # after which a whole line is not held back for the rest of a secret any more
 _READ_BYTES = 65_536
 
 
@@ -247,7 +248,10 @@ class _Child:
         for fd in (self._out, self._err):
             poll.register(fd, select.POLLIN)
         while (left_ms := (deadline - time.monotonic()) * 1000) > 0:
-            for fd, _ in poll.poll(left_ms):
+            ready = poll.poll(min(left_ms, PAUSE_MS) if self._masks else left_ms)
+            if not ready and self._masks:
+                self._take(self._err, self._masks[1].pause())
+            for fd, _ in ready:
                 if fd in (stop.wakeup_fd, self._exit):
                     return True
                 if not (self._feed() if fd == self._in else self._drain(fd)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -60,12 +61,14 @@ def test_a_refusal_has_one_start_and_one_settle(words: tuple[str, ...], tmp_path
 
 @pytest.mark.proves("OB-1")
 def test_a_run_whose_outputs_cannot_be_stored_ends_in_order(tmp_path: Path) -> None:
-    (tmp_path / "artifacts").mkdir()
-    (tmp_path / "artifacts/zoo").write_bytes(b"a file where the prefix's folder should be")
+    cid = hashlib.sha256(b"seen\n").hexdigest()
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / cid[:2]).write_bytes(b"a file where the output's folder should be")
 
     result = zoo("good", world=tmp_path)
 
-    assert result.error[0] == "ERR_INPUTS"
+    assert result.error == ("ERR_INPUTS", "world_unwritable")
+    assert [path for path in result.visible if "/outputs" in path] == []
     traces.names(result)
 
 

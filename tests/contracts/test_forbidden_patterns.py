@@ -35,7 +35,7 @@ def test_no_lane_has_a_third_mode(name: str, mode: str, tmp_path: Path) -> None:
 
     assert result.error == ("ERR_INPUTS", "bad_value")
     assert traces.names(result) == REFUSED
-    assert not result.world.exists()
+    assert result.visible == []
 
 
 @pytest.mark.proves("PA-6")

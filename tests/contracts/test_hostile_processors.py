@@ -121,9 +121,9 @@ def test_a_daemon_of_a_killed_orchestrator_is_ended_by_the_next_one(tmp_path: Pa
         process.wait()
     assert not gone(tmp_path)
 
-    result = zoo("good", "--execution-id", "x-1", world=tmp_path)
+    result = zoo("daemon_and_sleep", "--execution-id", "x-1", "--timeout-s", "1", world=tmp_path)
 
-    assert result.exit_code == 0
+    assert result.exit_code == 124
     assert gone(tmp_path)
     assert os.listdir(tmp_path / ".staging") == []
 

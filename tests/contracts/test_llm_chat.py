@@ -481,7 +481,7 @@ def test_all_attempts_end_in_the_processors_time(
     result = bench.ask(with_inputs(timeout_s=600))
 
     assert provider_error(result) == "provider_timeout"
-    assert (result.world / "artifacts/demo/x/receipt.json").is_file()
+    assert result.file("/artifacts/demo/x/receipt.json").is_file()
 
 
 def test_a_slow_answer_within_its_time_is_an_answer(bench: Bench) -> None:

@@ -110,7 +110,7 @@ def refused(result: Result, code: str, reason: str, *says: str) -> None:
     message = result.envelope["error"]["message"]
     assert [piece for piece in says if piece not in message] == [], message
     assert traces.names(result) == ["execution.start", "execution.settle"]
-    assert not result.world.exists()
+    assert result.visible == []
 
 
 @pytest.mark.proves("PA-3")

@@ -86,7 +86,7 @@ def test_an_app_has_one_name_everywhere(
     assert [each["missing"] for each in result.events if "missing" in each] == (
         [missing] if missing else []
     )
-    assert not result.world.exists()
+    assert result.visible == []
 
 
 @pytest.mark.proves("PA-2")
@@ -122,4 +122,4 @@ def test_a_branch_or_a_user_that_names_nothing_is_refused(
     assert result.exit_code == 2
     assert result.envelope["meta"]["app"] is None
     assert traces.names(result) == ["execution.start", "execution.settle"]
-    assert not result.world.exists()
+    assert result.visible == []

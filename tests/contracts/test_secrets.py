@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from orchestrator.world.ledger import Ledger
 from tests.fixtures import traces
 from tests.harness import MOCK, REAL, Result, zoo
 
@@ -44,15 +45,34 @@ def observed(result: Result) -> dict[str, Any]:
     """All that anybody can see of a run, but for its times."""
     envelope = result.envelope
     for tail in envelope["meta"].get("tails", {}).values():
-        if "elapsed_ms" in tail["text"]:  # of a breadcrumb; length and digest cover it
+        if '_ms"' in tail["text"]:  # of a breadcrumb; length and digest cover it
             tail.update(digest="", size_bytes=0, text=timeless(tail["text"].encode()))
+    kept = "/artifacts/execution/x-1/envelope.json"  # the envelope again, with its times
+    if kept in result.visible:
+        assert result.file(kept).read_bytes() + b"\n" == result.stdout
     return {
         "exit": result.exit_code,
+        "facts": facts(result.world),
         "stdout": timeless(json.dumps(envelope).encode()),
         "stderr": timeless(result.stderr),
-        "files": {path: timeless(result.file(path).read_bytes()) for path in result.visible},
+        "visible": result.visible,
+        "files": {
+            path: timeless(result.file(path).read_bytes())
+            for path in result.visible
+            if path != kept
+        },
         "memo_key": result.envelope["meta"]["memo_key"],
     }
+
+
+def facts(world: Path) -> list[object]:
+    """What the ledger says up to the start, its times and the world's id aside."""
+    if not (world / "ledger.sqlite3").exists():
+        return []
+    with Ledger(str(world), make=False) as ledger:
+        found = [(event.type, event.data) for event in ledger.events(after=1)]
+    early = ("artifact.put", "execution.refused", "execution.requested", "execution.admitted")
+    return [fact for fact in found if fact[0] in (*early, "execution.started")]
 
 
 def assert_absent(value: str, result: Result) -> None:
@@ -84,7 +104,8 @@ def test_runs_that_differ_in_a_secrets_value_alone_are_equal(
         traces.names(result)
         found.append(observed(result))
 
-    assert ("[redacted]" in found[0]["stdout"]) == (behaviour != "leak_in_receipt")
+    quiet = ("leak_in_receipt", "leak_in_key_error")  # whose words are not shown at all
+    assert ("[redacted]" in found[0]["stdout"]) == (behaviour not in quiet)
     for other in found[1:]:
         assert other == found[0]
 
@@ -106,7 +127,7 @@ def test_in_mock_a_secret_is_not_even_seen(
 
 
 @pytest.mark.proves("F-12")
-@pytest.mark.parametrize("value", ["1234567", "\u20ac\u20ac", "x", "\udcff" * 7])
+@pytest.mark.parametrize("value", ["1234567", "\u20ac\u20ac", "x"])
 def test_a_value_too_short_to_be_masked_is_refused(value: str, tmp_path: Path) -> None:
     result = seen("good", value, tmp_path)
 
@@ -116,10 +137,10 @@ def test_a_value_too_short_to_be_masked_is_refused(value: str, tmp_path: Path) -
 
 
 @pytest.mark.proves("F-12", "SE-4")
-def test_a_value_that_is_no_text_is_masked(tmp_path: Path) -> None:
+def test_a_value_that_is_no_text_is_refused(tmp_path: Path) -> None:
     value = b"\xff\xfekey-0123456789".decode("utf-8", "surrogateescape")
 
     result = seen("leak_in_message", value, tmp_path)
 
-    assert result.error == ("ERR_ADAPTER_INVOCATION", "provider_auth")
+    assert result.error == ("ERR_MISSING_SECRET", "malformed")
     assert b"key-0123456789" not in result.stdout + result.stderr

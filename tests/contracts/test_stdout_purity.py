@@ -162,4 +162,4 @@ def test_a_refused_call_leaves_no_world(tmp_path: Path) -> None:
     result = zoo("good", "--unheard-of", world=tmp_path / "world")
 
     assert result.exit_code == 2
-    assert not result.world.exists()
+    assert result.visible == []

@@ -18,14 +18,14 @@ CHARACTERS = {"one byte": "x", "two": "\u00e9", "three": "\u20ac", "four": "\U00
 
 
 def poured(
-    world: Path, before: bytes, unit: bytes, times: int, secret: str | None = None
+    world: Path, unit: bytes, times: int, after: bytes, secret: str | None = None
 ) -> dict[str, dict[str, Any]]:
     """Both tails of a processor that wrote the same bytes to both of its streams, and failed."""
     words = () if secret is None else ("--allow-env", "ZOO_SECRET")
     result = zoo(
         "pour",
         *words,
-        text=json.dumps([before.hex(), unit.hex(), times]),
+        text=json.dumps([unit.hex(), times, after.hex()]),
         lane=MOCK if secret is None else REAL,
         env={} if secret is None else {"ZOO_SECRET": secret},
         world=world,
@@ -44,16 +44,16 @@ def poured(
 def test_a_tail_is_cut_between_characters_at_every_offset(
     character: str, offset: int, tmp_path: Path
 ) -> None:
-    before, unit, times = b"-" * offset, character.encode(), 20_000
-    stream = before + unit * times
+    unit, times, after = character.encode(), 20_000, b"-" * offset
+    stream = unit * times + after
 
-    for tail in poured(tmp_path, before, unit, times).values():
+    for tail in poured(tmp_path, unit, times, after).values():
         assert tail["size_bytes"] == len(stream)
         assert tail["digest"] == "sha256:" + hashlib.sha256(stream).hexdigest()
         data = tail["text"].encode()
         assert TAIL_BYTES_MAX - 4 < len(data) <= TAIL_BYTES_MAX
         assert stream.endswith(data)
-        assert set(tail["text"]) == {character}
+        assert tail["text"].strip(character) == after.decode()
 
 
 @pytest.mark.proves("EV-7")
@@ -61,9 +61,9 @@ def test_a_tail_is_cut_between_characters_at_every_offset(
 def test_a_tail_of_bytes_that_are_no_text_is_still_bounded_text(
     unit: bytes, tmp_path: Path
 ) -> None:
-    stream = b"-" + unit * 9_000
+    stream = unit * 9_000 + b"-"
 
-    for tail in poured(tmp_path, b"-", unit, 9_000).values():
+    for tail in poured(tmp_path, unit, 9_000, b"-").values():
         assert tail["size_bytes"] == len(stream)
         assert tail["digest"] == "sha256:" + hashlib.sha256(stream).hexdigest()
         assert 0 < len(tail["text"].encode()) <= TAIL_BYTES_MAX
@@ -72,9 +72,9 @@ def test_a_tail_of_bytes_that_are_no_text_is_still_bounded_text(
 @pytest.mark.proves("EV-7")
 @pytest.mark.parametrize("size", [0, 1, TAIL_BYTES_MAX - 1, TAIL_BYTES_MAX])
 def test_a_stream_that_fits_is_shown_whole(size: int, tmp_path: Path) -> None:
-    for tail in poured(tmp_path, b"a", b"b", size).values():
+    for tail in poured(tmp_path, b"a", size, b"b").values():
         assert tail["size_bytes"] == size + 1
-        assert tail["text"].encode() == (b"a" + b"b" * size)[-TAIL_BYTES_MAX:]
+        assert tail["text"].encode() == (b"a" * size + b"b")[-TAIL_BYTES_MAX:]
 
 
 @pytest.mark.proves("EV-7", "F-12")
@@ -87,9 +87,9 @@ def test_length_and_digest_are_those_of_the_masked_stream(
 ) -> None:
     """The writes go through the secret at ever other places, and most of it is before the tail."""
     unit = f"<\u20ac {secret} \u20ac>\n".encode()
-    stream = b"-" + unit.replace(secret.encode(), MASK) * times
+    stream = unit.replace(secret.encode(), MASK) * times + b"-"
 
-    for tail in poured(tmp_path, b"-", unit, times, secret).values():
+    for tail in poured(tmp_path, unit, times, b"-", secret).values():
         assert tail["size_bytes"] == len(stream)
         assert tail["digest"] == "sha256:" + hashlib.sha256(stream).hexdigest()
         data = tail["text"].encode()

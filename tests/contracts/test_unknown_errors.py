@@ -41,7 +41,7 @@ def test_without_debug_an_unknown_error_shows_its_type_alone(tmp_path: Path) -> 
     assert [word for word in TRACES if word.encode() in result.stderr + result.stdout] == []
     assert traces.names(result) == ["execution.start", "execution.settle"]
     assert result.envelope["meta"]["processor_ref"] == "hostile/zoo@1"
-    assert not result.world.exists()
+    assert result.visible == []
 
 
 @pytest.mark.proves("ERR_ADAPTER_INVOCATION")
@@ -112,7 +112,7 @@ def test_what_the_build_left_broken_is_refused_before_anything_starts(
     assert result.error == ("ERR_REGISTRY_MISMATCH", "invalid_registry")
     assert "hostile/zoo@1 as it was built" in result.envelope["error"]["message"]
     assert traces.names(result) == ["execution.start", "execution.settle"]
-    assert not result.world.exists()
+    assert result.visible == []
 
 
 @pytest.mark.proves("PA-3")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.world.ledger import Ledger
 from processors.protocol import trace
 from tests.harness import (
     MOCK,
@@ -158,3 +159,51 @@ def test_what_a_killed_orchestrator_did_is_rebuilt_as_far_as_it_came(
     assert (begun["state"], begun["status"], begun["exit_code"]) == (state, None, None)
     for key in ("payload_hash", "memo_key", "inputs_hash", "processor_ref", "lane"):
         assert begun[key] == ended[key] is not None, key
+
+
+# What a trace says of an execution, and which event of the ledger says the same.
+SAID = {
+    "execution.requested": {
+        "execution_id": "execution_id",
+        "processor_ref": "ref",
+        "adapter": "adapter",
+        "mode": "mode",
+        "lane": "lane",
+        "inputs_hash": "inputs_hash",
+    },
+    "execution.started": {
+        "payload_hash": "payload_hash",
+        "memo_key": "memo_key",
+        "app": "app",
+        "function": "function",
+        "image_digest": "image_digest",
+        "override": "override",
+    },
+    "execution.settled": {"status": "status", "reply_digest": "reply_digest"},
+}
+
+
+@pytest.mark.proves("OB-7", "PA-2")
+@pytest.mark.parametrize("behaviour", ["good", "many", "own_error", "raise", "exit_7", "sleep"])
+def test_a_trace_and_the_ledger_say_the_same_of_an_execution(
+    behaviour: str, tmp_path: Path
+) -> None:
+    result = zoo(behaviour, "--execution-id", "x-1", "--timeout-s", "2", world=tmp_path)
+
+    found = compare(result)
+    with Ledger(str(tmp_path), make=False) as ledger:
+        facts = {event.type: event.data for event in ledger.events()}
+    for type_, words in SAID.items():
+        for said, kept in words.items():
+            assert found[said] == facts[type_][kept], (type_, said)
+    settled, meta = facts["execution.settled"], result.envelope["meta"]
+    error = settled["error"] or {"code": None, "reason": None}
+    assert (found["code"], found["reason"]) == (error["code"], error["reason"])
+    assert (settled["cost_micro_usd"], settled["duration_ms"]) == (
+        meta["cost_micro_usd"],
+        meta["duration_ms"],
+    )
+    if found["outputs"] is not None and found["status"] == "success":
+        assert found["outputs"] == len(facts["execution.outputs"]["outputs"])
+    kept_envelope = result.file(settled["envelope"]["path"]).read_bytes()
+    assert kept_envelope + b"\n" == result.stdout

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processors.protocol import paths
 from processors.protocol.errors import ContractError
 from processors.protocol.paths import FACETS, canonical_path, canonical_prefix, is_under
 from tests.property.profile import searched
@@ -93,3 +94,13 @@ def test_a_write_prefix_stays_as_it_is_and_is_never_a_reserved_place(text: str) 
     assert canonical_prefix(prefix) == prefix
     assert prefix.split("/")[1] == "artifacts"
     assert prefix.split("/")[2] not in ("", "attached", "execution")
+
+
+@searched
+@given(PATHS | st.text(st.sampled_from("/ab.%\x7f ~"), max_size=8).map("/goals/".__add__))
+def test_what_is_canonical_by_its_looks_is_canonical_by_the_rules(text: str) -> None:
+    """The short way of judging a path gives what the long way gives."""
+    short = accepted(canonical_path, text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "_is_plain", lambda _: False)
+        assert accepted(canonical_path, text) == short

@@ -97,6 +97,35 @@ def test_a_whole_line_does_not_wait_for_the_next_one() -> None:
     assert redactor.feed(b"a line\n") == b"a line\n"
 
 
+def test_a_line_that_ends_like_a_value_begins_waits_for_a_pause_at_most() -> None:
+    redactor = Redactor([PLAIN])
+    assert redactor.feed(b"a tas") == b"a t"
+    assert redactor.pause() == b""  # no line yet
+    assert redactor.feed(b"k: s\n") == b"ask: "
+    assert redactor.pause() == b"s\n"
+    assert redactor.pause() == b""
+
+    assert redactor.feed(b"next\n") + redactor.close() == b"next\n"
+
+
+def test_a_value_that_goes_on_after_a_pause_is_masked_from_there() -> None:
+    redactor = Redactor([PLAIN])
+    found = redactor.feed(b"key sk-E\n") + redactor.pause()
+    assert found == b"key sk-E\n"
+
+    found = redactor.feed(PLAIN[4:].encode() + b" after") + redactor.close()
+
+    assert found == MASK + b" after"
+
+
+def test_much_of_a_value_waits_whatever_the_pause() -> None:
+    redactor = Redactor([PLAIN])
+    found = redactor.feed(b"key sk-Examp\n") + redactor.pause()
+    assert found == b"key "
+
+    assert redactor.feed(PLAIN[8:].encode() + b" after") + redactor.close() == MASK + b" after"
+
+
 def test_a_value_of_two_lines_is_found_across_them() -> None:
     key = "-----BEGIN-----\nabcdefgh\n-----END-----"
 

@@ -49,10 +49,13 @@ LETTERS = {
     "K": "adapter.invoke.complete",
     "E": "adapter.invoke.error",
     "B": "debug.traceback",
+    "N": "execution.recorded",
+    "U": "execution.reused",
+    "X": "execution.unrecorded",
     "Z": "execution.settle",
 }
 RAN = "P(L|CL*V)*D?(OT(K|E)|E)"
-ORACLE = re.compile(f"SB*(WB*)?(RB*(A({RAN}|E)B*)?)?Z")
+ORACLE = re.compile(f"SB*(WB*)?(XB*|RB*((A({RAN}|E)|N|U|X)B*)?)?Z")
 WORD = st.text("".join(LETTERS), max_size=16)
 TRACE = st.from_regex(ORACLE, fullmatch=True)
 

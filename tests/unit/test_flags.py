@@ -112,6 +112,7 @@ def test_the_flags_of_run_processor_are_those_of_the_design() -> None:
     assert {flag.name for flag in FLAGS if flag.repeats} == {"--attach", "--use", "--allow-env"}
     assert {flag.name for flag in FLAGS if not flag.metavar} == {
         "--allow-real",
+        "--memo",
         "--json",
         "--debug",
         "--help",

@@ -13,7 +13,6 @@ from orchestrator.execution import resolve
 from orchestrator.execution.request import Request
 from orchestrator.execution.run import Setting, run
 from orchestrator.execution.trail import Trail
-from orchestrator.world.store import World
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import Ref
 from processors.protocol.spawn import Stop
@@ -54,7 +53,7 @@ def tempting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def execute(request: Request, folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Run a request over no processors at all; return its envelope and its events."""
     setting = Setting(
-        world=World(str(folder / "world")),
+        world=str(folder / "world"),
         processors_folder=str(folder / "processors"),
         environ=os.environ,
         stop=Stop(),

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.execution.answer import last_event, refusal, success
 from orchestrator.execution.request import Request
-from orchestrator.execution.run import Setting, last_event, refusal, run, success
+from orchestrator.execution.run import Setting, run
 from orchestrator.execution.trail import Trail
-from orchestrator.world.store import World
+from orchestrator.world.ledger import Ledger
 from processors.protocol import digests, envelope
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.envelope import META_KEYS, PROCESSOR_META_KEYS
@@ -81,7 +82,7 @@ class Desk:
             }
         )
         setting = Setting(
-            world=World(str(self.world)),
+            world=str(self.world),
             processors_folder=str(self.processors),
             environ=Untouched(),
             stop=Stop(),
@@ -94,6 +95,11 @@ class Desk:
         """The names of the events so far."""
         self._file.seek(0)
         return [json.loads(line)["event"] for line in self._file.read().splitlines()]
+
+    def facts(self) -> dict[str, Any]:
+        """What the ledger says: each type's last data."""
+        with Ledger(str(self.world), make=False) as ledger:
+            return {event.type: event.data for event in ledger.events()}
 
     def close(self) -> None:
         """Close the trail's file."""
@@ -114,14 +120,18 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def test_a_pinned_lane_refuses_an_override_before_it_looks_at_anything(
     lane: str, mode: str, image: str, desk: Desk
 ) -> None:
-    """There is no processor, no world and no readable environment here; none is missed."""
+    """There is no processor and no readable environment here; none is missed."""
     found = desk.run(lane=lane, mode=mode, image_override=image, allow_real=mode == "real")
 
     assert (found["error"]["code"], found["error"]["reason"]) == ("ERR_CI_SAFETY", "lane_override")
     assert "override" not in found["meta"]
     assert found["meta"]["image_digest"] is None
     assert desk.events == []
-    assert not desk.world.exists()
+    assert list(desk.facts()) == ["world.created", "execution.refused"]
+    assert desk.facts()["execution.refused"]["error"] == {
+        "code": "ERR_CI_SAFETY",
+        "reason": "lane_override",
+    }
 
 
 @pytest.mark.proves("HR-5")
@@ -135,6 +145,7 @@ def test_the_dev_lane_takes_an_override_and_records_it(mode: str, desk: Desk) ->
     assert found["meta"]["override"] is True
     assert found["meta"]["image_digest"] == "sha256:" + "a" * 64
     assert found["error"]["reason"] == "not_deployed"
+    assert desk.facts()["execution.refused"]["question"]["override"] is True
 
 
 @pytest.mark.proves("HR-5")
@@ -200,15 +211,15 @@ OWN = {
 @pytest.mark.proves("EV-8")
 @pytest.mark.parametrize("own", OWN.values(), ids=OWN)
 def test_a_processors_envelope_is_returned_with_more_meta_and_no_other_change(
-    own: dict[str, Any], desk: Desk
+    own: dict[str, Any],
 ) -> None:
     reply = envelope.check(canonical(own), PAYLOAD)
     ours = dict.fromkeys(META_KEYS) | OWN_META
 
     if reply.error is None:
-        found = success("x-1", reply, PREFIX, ours, desk.trail)
+        found = success("x-1", reply.outputs, PREFIX, ours)
     else:
-        found = refusal("x-1", reply.error, ours, desk.trail)
+        found = refusal("x-1", reply.error, ours)
 
     meta = found.pop("meta")
     assert isinstance(meta, dict)
@@ -237,10 +248,10 @@ def test_the_digest_of_a_processors_own_bytes_is_kept(own: dict[str, Any], aroun
         assert [fields["code"], fields["reason"]] == [own["error"]["code"], own["error"]["reason"]]
 
 
-def test_an_error_of_ours_is_told_in_the_same_form(desk: Desk) -> None:
+def test_an_error_of_ours_is_told_in_the_same_form() -> None:
     error = ContractError("ERR_INPUTS", "bad_json", "no")
 
-    found = refusal("x-1", error, dict.fromkeys(META_KEYS), desk.trail)
+    found = refusal("x-1", error, dict.fromkeys(META_KEYS))
 
     assert found["error"] == error.as_json()
     assert found.keys() == own_error("ERR_INPUTS", "bad_json").keys()

@@ -8,9 +8,12 @@ A test compares every one of them with what this program would write.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.cli import run_processor
+from orchestrator.cli import ledger, run_processor, world
+from orchestrator.cli.flags import Flag
+from orchestrator.cli.program import COMMON, Command, words
 from orchestrator.lanes import LANES
 from processors.protocol import digests, shapes
 from processors.protocol import events as told
@@ -48,7 +51,9 @@ def documents(readme: str) -> dict[str, str]:
         "docs/reference/errors.md": errors(),
         "docs/reference/events.md": events(),
         "docs/reference/payload.md": payload.page(),
+        "docs/reference/ledger.md": program("ledger", ledger.SUMMARY, ledger.COMMANDS),
         "docs/reference/run_processor.md": flags(),
+        "docs/reference/world.md": program("world", world.SUMMARY, world.COMMANDS),
         "README.md": _between_marks(readme, lanes()),
     }
 
@@ -128,23 +133,51 @@ def flags() -> str:
         f"{run_processor.SUMMARY[0].upper()}{run_processor.SUMMARY[1:]}. Nothing has a default that",  # noqa: E501 - a line of the page
         "changes what runs, and nothing is read from the environment.",
         "",
-        "| flag | value | meaning |",
-        "|---|---|---|",
-    ]
-    for flag in run_processor.FLAGS:
-        notes = [flag.help]
-        if flag.required:
-            notes.append("required")
-        if flag.repeats:
-            notes.append("may repeat")
-        value = f"`{flag.metavar}`".replace("|", "\\|") if flag.metavar else ""
-        lines.append(f"| `{flag.name}` | {value} | {'; '.join(notes)} |")
-    lines += [
+        *_flag_table(run_processor.FLAGS),
         "",
         f"Exactly one of {', '.join(f'`{name}`' for name in run_processor.INPUTS)} is given.",
         "",
     ]
     return "\n".join(lines)
+
+
+def program(name: str, summary: str, commands: Sequence[Command]) -> str:
+    """The commands of a program, their words and flags."""
+    streams = [f"`{each.name}` ({each.streams})" for each in commands if each.streams]
+    lines = [
+        f"# {name}",
+        "",
+        f"{summary[0].upper()}{summary[1:]}. Nothing is read from the environment.",
+        "",
+        "With `--json`, stdout is one JSON document on one line, `{status, result | error, meta}`. Before",  # noqa: E501 - a line of the page
+        f"it, streams print their items, one a line: {' and '.join(streams)}. So the last",
+        "line is always the document, and a stream without it was cut. Without `--json`, an error is told",  # noqa: E501 - likewise
+        "on stderr. Codes, reasons and exit statuses are those of the [error table](errors.md).",
+        "",
+        "Every command has these flags:",
+        "",
+        *_flag_table(COMMON),
+    ]
+    for command in commands:
+        own = command.table[: -len(COMMON)]
+        usage = " ".join([name, command.name, *words(command)])
+        text = f"{command.help[0].upper()}{command.help[1:]}."
+        lines += ["", f"## {command.name}", "", f"`{usage}`", "", text]
+        lines += ["", *_flag_table(own)] if own else []
+    return "\n".join([*lines, ""])
+
+
+def _flag_table(flags: Sequence[Flag]) -> list[str]:
+    lines = ["| flag | value | meaning |", "|---|---|---|"]
+    for flag in flags:
+        notes = [flag.help]
+        if flag.required:
+            notes.append("required")
+        if flag.repeats:
+            notes.append("may repeat")
+        name, value = (f"`{text}`".replace("|", "\\|") for text in (flag.name, flag.metavar))
+        lines.append(f"| {name} | {value if flag.metavar else ''} | {'; '.join(notes)} |")
+    return lines
 
 
 def lanes() -> str:

@@ -10,7 +10,7 @@ import sys
 from orchestrator.execution import relay
 from orchestrator.execution.trail import Trail
 from orchestrator.images.processors import Processor
-from orchestrator.world.store import Staging
+from orchestrator.world.staging import Staging
 from processors.protocol import spawn
 from processors.protocol.envelope import ENVELOPE_BYTES_MAX
 from processors.protocol.errors import adapter_error
@@ -33,6 +33,7 @@ def invoke(
     payload: bytes,
     *,
     staging: Staging,
+    mark: str,
     secrets: Mapping[str, str],
     timeout_s: int,
     registry_file: str,
@@ -45,6 +46,7 @@ def invoke(
         processor: What to start.
         payload: The bytes for its stdin.
         staging: Where it works.
+        mark: What its processes carry.
         secrets: Names and values for its environment.
         timeout_s: Wall-clock limit in seconds.
         registry_file: The registry it reads.
@@ -66,7 +68,7 @@ def invoke(
     try:
         ended = spawn.run(
             [*argv, "--root", staging.tree, "--registry", registry_file],
-            attempt=staging.attempt,
+            attempt=mark,
             env=env,
             secret_values=list(secrets.values()),
             cwd=staging.tmp,

@@ -60,7 +60,10 @@ def test_a_document_is_extracted(document: Path, tmp_path: Path) -> None:
             f"/artifacts/demo/{execution_id}/{name}"
             for name in ("outputs.json", "outputs/metadata.json", "outputs/text.md", "receipt.json")
         ),
-        f"/artifacts/execution/{execution_id}/determinism.json",
+        *(
+            f"/artifacts/execution/{execution_id}/{name}"
+            for name in ("determinism.json", "envelope.json", "inputs.json")
+        ),
     ]
     assert attached in result.output("text.md").decode()
     assert json.loads(result.output("metadata.json"))["format"] == "pdf"
@@ -123,11 +126,17 @@ def test_a_name_that_only_begins_alike_is_another_folder(tmp_path: Path) -> None
 
 
 def test_an_execution_id_is_used_once(tmp_path: Path) -> None:
-    assert chat(tmp_path, "--execution-id", "e-1").exit_code == 0
+    first = chat(tmp_path, "--execution-id", "e-1")
 
     again = chat(tmp_path, "--execution-id", "e-1")
+    other = zoo("good", "--execution-id", "e-1", world=tmp_path)
 
-    assert again.error == ("ERR_INPUTS", "execution_exists")
+    assert first.exit_code == again.exit_code == 0
+    assert again.stdout == first.stdout
+    assert traces.names(again) == [
+        *("execution.start", "execution.resolved", "execution.recorded", "execution.settle")
+    ]
+    assert other.error == ("ERR_INPUTS", "execution_exists")
 
 
 def test_the_execution_id_is_expanded_wherever_it_stands(tmp_path: Path) -> None:

@@ -1,0 +1,172 @@
+"""A program of several commands: one shape of answer, and one place where it ends.
+
+With ``--json`` the last line of stdout is always one document, ``{status, result|error, meta}``. A
+command that streams prints its items before it, one a line. Without ``--json`` people get text, and
+an error is told on stderr, so that a file that stdout goes to never holds one.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from orchestrator.cli import flags, output
+from orchestrator.cli.flags import Flag, Given
+from orchestrator.cli.progress import Progress
+from orchestrator.execution import answer
+from processors.protocol.canonical import Json
+from processors.protocol.errors import (
+    EXIT_ERROR,
+    EXIT_OK,
+    ContractError,
+    adapter_error,
+    inputs_error,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    type Result = dict[str, Json]
+    type Perform = Callable[[Call], tuple[Result, Iterable[str]]]
+
+WORLD_FOLDER = ".world"
+COMMON = (
+    Flag("--world", "DIR", f"the world's folder; {WORLD_FOLDER} by default"),
+    Flag("--json", "", "print one JSON document on one line of stdout; streams, one a line"),
+    Flag("--debug", "", "show on stderr where an unknown error came from"),
+    Flag("--help", "", "print this text"),
+)
+
+
+class Command:
+    """One command: its name, what it does, its words and flags, and the function that does it.
+
+    The function returns the result, and the same as lines for people.
+    """
+
+    __slots__ = ("help", "name", "perform", "streams", "table")
+
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        own: Sequence[Flag],
+        perform: Perform,
+        *,
+        streams: str = "",
+    ) -> None:
+        self.name = name
+        self.help = text
+        self.table = (*own, *COMMON)
+        self.perform = perform
+        self.streams = streams  # what its items are, one a line; "" for a command without
+
+
+class Call:
+    """One call of a command: what was given, and the ways to answer while it goes on."""
+
+    def __init__(self, given: Given) -> None:
+        self.given = given
+        self.world = given.get("--world") or WORLD_FOLDER
+        self.as_json = given.has("--json")
+
+    def item(self, document: Result, line: str) -> None:
+        """Print one item of a stream."""
+        if self.as_json:
+            output.print_document(document)
+        else:
+            output.print_lines((line,))
+
+    def raw(self, data: bytes) -> None:
+        """Print what is the same for people and programs."""
+        output.print_bytes(data)
+
+    def progress(self, what: str, total: int) -> Progress:
+        """What shows how far the command is, as a block."""
+        return Progress(what, total)
+
+
+def run(program: str, summary: str, commands: Sequence[Command], argv: list[str]) -> int:
+    """Run one command of a program; return the exit status."""
+    output.keep_standard_streams()
+    for signum in _SIGNALS:
+        signal.signal(signum, _stop)
+    as_json = "--json" in argv
+    if "--help" in argv:
+        return output.print_help(usage(program, summary, commands, argv), as_json=as_json)
+    meta: dict[str, Json] = {"command": program, "world": None}
+    try:
+        try:
+            command = _chosen(commands, argv)
+            meta["command"] = f"{program} {command.name}"
+            call = Call(flags.parse(command.table, argv[1:]))
+            meta["world"] = call.world.encode("utf-8", "backslashreplace").decode("utf-8")
+            result, lines = command.perform(call)
+        except output.UnreadError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one document
+            if "--debug" in argv and not isinstance(error, ContractError):
+                _show_frames(error)
+            return _refuse(answer.known(error), meta, as_json=as_json)
+        if as_json:
+            output.print_document({"status": "success", "result": result, "meta": meta})
+        else:
+            output.print_lines(lines)
+    except output.UnreadError:
+        return EXIT_ERROR
+    return EXIT_OK
+
+
+def usage(program: str, summary: str, commands: Sequence[Command], argv: Sequence[str]) -> str:
+    """The help text of the command that is named, or of the program."""
+    for command in commands:
+        if argv[:1] == [command.name]:
+            return flags.usage(f"{program} {command.name}", command.help, command.table)
+    lines = [f"{program}: {summary}", ""]
+    for command in commands:
+        lines.append(f"  {' '.join([command.name, *words(command)])}")
+        lines.append(f"      {command.help}")
+    return "\n".join([*lines, "", f"  {program} COMMAND --help tells a command's flags"])
+
+
+def words(command: Command) -> list[str]:
+    """A command's plain words; one in brackets may be left out."""
+    plain = [flag for flag in command.table if not flag.name.startswith("--")]
+    return [flag.name if flag.required else f"[{flag.name}]" for flag in plain]
+
+
+def _chosen(commands: Sequence[Command], argv: list[str]) -> Command:
+    names = ", ".join(command.name for command in commands)
+    if not argv or argv[0].startswith("-"):
+        raise inputs_error("missing_flag", f"missing: the command, as the first word: {names}")
+    for command in commands:
+        if command.name == argv[0]:
+            return command
+    raise inputs_error("unknown_flag", f"{argv[0][:80]!a} is no command; there are {names}")
+
+
+def _refuse(error: ContractError, meta: dict[str, Json], *, as_json: bool) -> int:
+    document: dict[str, Json] = {"status": "error", "error": dict(error.as_json()), "meta": meta}
+    if as_json:
+        output.print_document(document)
+    else:
+        output.tell(f"error  {meta['command']}\n{output.explained(document['error'])}\n")
+    return output.exit_code(document)
+
+
+def _stop(signum: int, _: object) -> None:
+    """Turn a signal into the error that ends the command; what it does last is left alone."""
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    reason = "interrupted" if signum == signal.SIGINT else "terminated"
+    raise adapter_error(reason, f"signal {signum} ended the command; what was committed stays")
+
+
+def _show_frames(error: Exception) -> None:
+    import traceback  # rarely needed
+
+    for frame in traceback.extract_tb(error.__traceback__)[-answer.DEBUG_FRAMES_MAX :]:
+        output.tell(f"{frame.filename}:{frame.lineno} in {frame.name}\n")
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,0 +1,40 @@
+"""What a result depends on, as data: the pre-image of the memo key.
+
+Nothing that a run can observe and that may change its result is left out; what differs between two
+runs of one thing, its id, its attempt and its place, is not in it. The ledger keeps the pre-image
+whole, so that ``why`` can name the part in which two executions differ.
+"""
+
+from __future__ import annotations
+
+from processors.protocol import digests
+from processors.protocol.canonical import Json
+from processors.protocol.payload import Payload
+
+
+def preimage(
+    payload: Payload, *, code: str, registry: dict[str, Json], env_fingerprint: str
+) -> dict[str, Json]:
+    """What the result of an execution depends on.
+
+    Args:
+        payload: What the processor is asked to do.
+        code: The digest of what runs: the source root, or the image's digest.
+        registry: The registry that the processor reads; its image pin does not count.
+        env_fingerprint: Where it runs.
+    """
+    own = {key: value for key, value in registry.items() if key != "image"}
+    return {
+        "ref": payload.ref,
+        "code": code,
+        "registry": digests.of_json(own),
+        "mode": payload.mode,
+        "inputs": digests.of_json(payload.inputs),
+        "artifacts": {name: item.cid for name, item in payload.artifacts.items()},
+        "env_fingerprint": env_fingerprint,
+    }
+
+
+def key(memo: dict[str, Json]) -> str:
+    """The memo key of a pre-image."""
+    return digests.of_json(memo)

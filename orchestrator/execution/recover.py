@@ -1,0 +1,150 @@
+"""What a killed orchestrator left: ended, and settled if it had finished, else given up.
+
+Runs at the start of every execution, before anything else is done in the world; nothing has to be
+unlocked by hand. A processor that had finished left its receipt, and everything the receipt says is
+checked as if the processor had just ended.
+"""
+
+from __future__ import annotations
+
+from orchestrator.execution import answer, checks, settle
+from orchestrator.execution.settle import Attempt
+from orchestrator.world import fold
+from orchestrator.world.records import Execution
+from orchestrator.world.staging import Staging
+from orchestrator.world.world import World
+from processors.protocol import paths, shapes
+from processors.protocol.canonical import Json, canonical, parse_object
+from processors.protocol.envelope import META_KEYS
+from processors.protocol.errors import ContractError
+from processors.protocol.payload import PAYLOAD_BYTES_MAX, Artifact, Payload
+
+LOST_MESSAGE = "the processor's own words were lost when the orchestrator was killed"
+
+
+def recover(world: World) -> None:
+    """Bring every attempt whose process is gone to its end.
+
+    Raises:
+        ContractError: ``ERR_INPUTS``: the world cannot be written.
+    """
+    for staging in world.stagings.abandoned():
+        from processors.protocol import leftovers  # rarely needed
+
+        leftovers.end_attempt(world.mark(staging.attempt))
+        execution_id, _, number = staging.attempt.rpartition(".")
+        execution = world.ledger.execution(execution_id)
+        if execution is not None and _is_running(execution, number):
+            _close(world, execution, staging)
+        world.stagings.discard(staging)
+    for execution in world.ledger.running():
+        if not world.stagings.holds(settle.name_of(execution.execution_id, execution.attempt)):
+            _give_up(world, execution)
+
+
+def _is_running(execution: Execution, number: str) -> bool:
+    return execution.status == fold.RUNNING and str(execution.attempt) == number
+
+
+def _close(world: World, execution: Execution, staging: Staging) -> None:
+    try:
+        _settle(world, execution, staging)
+    except ContractError:
+        _give_up(world, execution)  # it had not finished, or what it left cannot stand
+
+
+def _give_up(world: World, execution: Execution) -> None:
+    with world.ledger.writing() as transaction:
+        now = world.ledger.execution(execution.execution_id)
+        if now is not None and _is_running(now, str(execution.attempt)):
+            transaction.append(
+                "execution.abandoned",
+                {"execution_id": now.execution_id, "attempt": now.attempt},
+            )
+
+
+def _settle(world: World, execution: Execution, staging: Staging) -> None:
+    """Settle a finished attempt from its receipt.
+
+    Raises:
+        ContractError: It has none, or what it left is not what the receipt says.
+    """
+    assert execution.started_seq is not None
+    asked = world.ledger.event(execution.requested_seq).data
+    begun = world.ledger.event(execution.started_seq).data
+    payload = _payload(world, asked)
+    payload_hash = shapes.text(begun, "payload_hash")
+    document = _receipt(staging, payload)
+    attempt = Attempt(payload, payload_hash, execution.attempt, staging)
+    own = _own_envelope(document, payload)
+    reply = checks.reply(own, payload, payload_hash, staging.tree)
+    meta = _meta(asked, begun, document)
+    if reply.error is None:
+        made, prefix = reply.outputs, payload.write_prefix
+        envelope = answer.success(payload.execution_id, made, prefix, meta)
+        settle.success(world, attempt, made, envelope, None)  # its own envelope is lost
+    else:
+        envelope = answer.refusal(payload.execution_id, reply.error, meta)
+        settle.failure(world, attempt, "processor", envelope, None)
+
+
+def _payload(world: World, asked: dict[str, Json]) -> Payload:
+    """What the processor was given, from the ledger's words."""
+    cid = shapes.text(asked["inputs"], "cid")
+    inputs = world.objects.read(cid, bytes_max=PAYLOAD_BYTES_MAX)
+    return Payload(
+        execution_id=shapes.text(asked, "execution_id"),
+        ref=shapes.text(asked, "ref"),
+        mode=shapes.text(asked, "mode"),
+        inputs=parse_object(inputs, "the inputs", bytes_max=PAYLOAD_BYTES_MAX),
+        artifacts={
+            name: Artifact(
+                shapes.text(item, "path"),
+                shapes.text(item, "cid"),
+                shapes.count(item, "size_bytes"),
+            )
+            for name, item in shapes.members(asked, "artifacts").items()
+        },
+        write_prefix=shapes.text(asked, "write_prefix"),
+    )
+
+
+def _receipt(staging: Staging, payload: Payload) -> dict[str, Json]:
+    path = paths.receipt_path(payload.write_prefix)
+    data = checks.read_plain(staging.tree + path, path)
+    return parse_object(data, path, bytes_max=checks.DOCUMENT_BYTES_MAX)
+
+
+def _own_envelope(document: dict[str, Json], payload: Payload) -> bytes:
+    """The envelope that a processor with this receipt has printed, but for an error's message."""
+    meta: dict[str, Json] = {
+        "processor_ref": payload.ref,
+        "mode": payload.mode,
+        "inputs_hash": payload.inputs_hash(),
+        "cost_micro_usd": document.get("cost_micro_usd"),
+    }
+    envelope: dict[str, Json] = {"execution_id": payload.execution_id, "meta": meta}
+    error = document.get("error")
+    if isinstance(error, dict):
+        envelope |= {"status": "error", "error": {**error, "message": LOST_MESSAGE}}
+    else:
+        index_path = paths.index_path(payload.write_prefix)
+        outputs = document.get("outputs")
+        envelope |= {"status": "success", "outputs": outputs, "index_path": index_path}
+    return canonical(envelope)
+
+
+def _meta(
+    asked: dict[str, Json], begun: dict[str, Json], document: dict[str, Json]
+) -> dict[str, Json]:
+    """The envelope's ``meta``, from the ledger's words and the receipt's."""
+    known = {
+        **asked,
+        **begun,
+        "processor_ref": asked["ref"],
+        "env_fingerprint": shapes.members(begun, "memo")["env_fingerprint"],
+        "cost_micro_usd": document["cost_micro_usd"],
+        "duration_ms": shapes.members(document, "volatile")["duration_ms"],
+    }
+    meta = {key: known[key] for key in META_KEYS}
+    return {**meta, "override": True} if begun["override"] else meta

@@ -1,0 +1,141 @@
+"""Settle an attempt: its bytes into the store, then every fact about its end in one transaction.
+
+What was checked becomes visible at once or not at all. A failure leaves its receipts and never
+takes the place of what a success has made.
+"""
+
+from __future__ import annotations
+
+from orchestrator.execution import record
+from orchestrator.world.objects import Placing
+from orchestrator.world.staging import Staging
+from orchestrator.world.world import World
+from processors.protocol import digests, paths, shapes
+from processors.protocol.canonical import Json, canonical
+from processors.protocol.envelope import Output, index_document
+from processors.protocol.payload import Payload
+
+
+class Attempt:
+    """One try of an execution: what it was given, and where it works.
+
+    ``number`` counts from 1 and is the fencing number: only the last one's facts are taken.
+    """
+
+    __slots__ = ("number", "payload", "payload_hash", "staging")
+
+    def __init__(self, payload: Payload, payload_hash: str, number: int, staging: Staging) -> None:
+        self.payload = payload
+        self.payload_hash = payload_hash
+        self.number = number
+        self.staging = staging
+
+
+def name_of(execution_id: str, number: int) -> str:
+    """What an attempt is called; ``.`` is in no execution id."""
+    return f"{execution_id}.{number}"
+
+
+def success(
+    world: World,
+    attempt: Attempt,
+    outputs: list[Output],
+    envelope: dict[str, Json],
+    digest: str | None,
+) -> None:
+    """Make visible what a processor made, in the place of all that its prefix held.
+
+    Args:
+        world: The world.
+        attempt: The attempt, which has ended and been checked.
+        outputs: Its outputs.
+        envelope: What the caller is answered.
+        digest: Of the processor's own envelope; None if that is lost.
+
+    Raises:
+        ContractError: ``ERR_INPUTS``: the world cannot be written; then nothing is settled.
+    """
+    payload, tree = attempt.payload, attempt.staging.tree
+    index_path = paths.index_path(payload.write_prefix)
+    with world.objects.placing() as placing:
+        for output in outputs:
+            placing.move(tree + output.path, output.cid, output.size_bytes)
+        index = _take(placing, tree, index_path)
+        receipt = _take(placing, tree, paths.receipt_path(payload.write_prefix))
+        kept = keep(placing, envelope)
+        placing.place()
+        with world.ledger.writing() as transaction:
+            for kind, data in (
+                (
+                    "execution.outputs",
+                    record.outputs(
+                        payload, attempt.number, outputs, record.file(index_path, *index)
+                    ),
+                ),
+                (
+                    "execution.receipts",
+                    record.receipts(payload, attempt.number, "processor", receipt, None),
+                ),
+                ("execution.settled", record.settled(attempt.number, envelope, kept, digest)),
+            ):
+                transaction.append(kind, data)
+
+
+def failure(
+    world: World, attempt: Attempt, writer: str, envelope: dict[str, Json], digest: str | None
+) -> None:
+    """Make the receipts of a failure visible, and nothing else.
+
+    Args:
+        world: The world.
+        attempt: The attempt, which has ended.
+        writer: Who wrote its receipt: it lies in ``tree`` if the processor did, else in ``own``.
+        envelope: What the caller is answered.
+        digest: Of the processor's own envelope; None if that was not valid.
+
+    Raises:
+        ContractError: ``ERR_INPUTS``: the world cannot be written; then nothing is settled.
+    """
+    payload, staging = attempt.payload, attempt.staging
+    tree = staging.tree if writer == "processor" else staging.own
+    with world.objects.placing() as placing:
+        receipt = _take(placing, tree, paths.determinism_path(payload.execution_id))
+        kept = keep(placing, envelope)
+        placing.place()
+        with world.ledger.writing() as transaction:
+            replaces = "" if world.is_settled(payload.write_prefix) else payload.write_prefix
+            transaction.append(
+                "execution.receipts",
+                record.receipts(payload, attempt.number, writer, receipt, replaces),
+            )
+            transaction.append(
+                "execution.settled", record.settled(attempt.number, envelope, kept, digest)
+            )
+
+
+def reuse(
+    placing: Placing,
+    payload: Payload,
+    outputs: list[Output],
+    envelope: dict[str, Json],
+) -> dict[str, Json]:
+    """Return the data of ``execution.reused``, with everything placed that it refers to."""
+    index = canonical(index_document(outputs)) + b"\n"
+    place = paths.index_path(payload.write_prefix)
+    index_file = record.file(place, *placing.write(index))
+    kept = keep(placing, envelope)
+    placing.place()
+    return record.reused(payload, shapes.members(envelope, "meta"), outputs, index_file, kept)
+
+
+def keep(placing: Placing, envelope: dict[str, Json]) -> dict[str, Json]:
+    """Take an envelope into the store; return the file that holds it."""
+    execution_id = str(envelope["execution_id"])
+    return record.file(paths.envelope_path(execution_id), *placing.write(canonical(envelope)))
+
+
+def _take(placing: Placing, tree: str, path: str) -> tuple[str, int]:
+    """Move a file that was checked, and say its content again from its bytes."""
+    cid, size_bytes = digests.of_file(tree + path)
+    placing.move(tree + path, cid, size_bytes)
+    return cid, size_bytes

@@ -1,0 +1,253 @@
+"""The ledger's SQLite file: its schema, how it is opened and made, what its errors mean.
+
+WAL with ``synchronous = FULL``: a commit is on the disk when it returns. The schema refuses to
+update or delete an event and to leave a gap, from whatever program the statement comes.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+from orchestrator.world import chain, durable, facts
+from orchestrator.world.projections import Projections
+from processors.protocol.errors import ContractError, inputs_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from orchestrator.world.chain import Event
+    from processors.protocol.canonical import Json
+
+NAME = "ledger.sqlite3"
+APPLICATION_ID = 0x574C4447  # "WLDG", in the file's header
+BUSY_S = 30.0  # how long a writer waits for another one before it gives up
+
+EVENTS = """\
+CREATE TABLE events (
+  seq INTEGER PRIMARY KEY,
+  body BLOB NOT NULL,
+  hash TEXT NOT NULL
+) STRICT"""
+
+TRIGGERS = (
+    """\
+CREATE TRIGGER events_are_dense BEFORE INSERT ON events
+WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM events)
+BEGIN SELECT raise(ABORT, 'events are numbered without gaps'); END""",
+    """\
+CREATE TRIGGER events_are_kept BEFORE DELETE ON events
+BEGIN SELECT raise(ABORT, 'events are never deleted'); END""",
+    """\
+CREATE TRIGGER events_are_final BEFORE UPDATE ON events
+BEGIN SELECT raise(ABORT, 'events are never changed'); END""",
+)
+
+# What the binding raises; the second where a broken file makes it quote what is not UTF-8.
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
+INSERT = "INSERT INTO events VALUES (?, ?, ?)"
+
+
+class LedgerFile:
+    """The file of a world's ledger, open. Everything that SQLite raises leaves as one error."""
+
+    def __init__(self, folder: str) -> None:
+        """Open the file.
+
+        Args:
+            folder: The world's folder; absolute.
+
+        Raises:
+            ContractError: ``ERR_INPUTS``: ``world_unwritable`` or ``world_corrupt``.
+        """
+        self.folder = folder
+        try:
+            self.connection = _connect(os.path.join(folder, NAME), "rw")
+        except ERRORS as error:
+            raise self.translated(error) from None
+
+    def select(self, statement: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Rows of a query, read as they are asked for."""
+        # "yield from" would close the cursor of a generator that is dropped, and that raises once
+        # the connection is closed.
+        try:
+            for row in self.connection.execute(statement, values):  # noqa: UP028
+                yield row
+        except ERRORS as error:
+            raise self.translated(error) from None
+
+    def row(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        """The first row of a query."""
+        try:
+            found: tuple[Any, ...] | None = self.connection.execute(statement, values).fetchone()
+        except ERRORS as error:
+            raise self.translated(error) from None
+        return found
+
+    def number(self, pragma: str) -> int:
+        """The value of a pragma that is a number."""
+        row = self.row(f"PRAGMA {pragma}")
+        assert row is not None
+        return int(row[0])
+
+    def run(self, statement: str, *values: object) -> None:
+        """Run a statement that has no rows."""
+        try:
+            self.connection.execute(statement, values)
+        except ERRORS as error:
+            raise self.translated(error) from None
+
+    def corrupt(self, why: str) -> ContractError:
+        """The error that says that this ledger is not what was written."""
+        return _corrupt(self.folder, why)
+
+    def translated(self, error: Exception) -> Exception:
+        """The error of the table that an error of SQLite is."""
+        return _translated(error, self.folder)
+
+
+def exists(folder: str) -> bool:
+    """Whether a folder holds a ledger."""
+    return os.path.exists(os.path.join(folder, NAME))
+
+
+def make(folder: str, events: Iterable[Event]) -> bool:
+    """Make a world, unless there is one: it appears whole, with its events, or not at all.
+
+    Args:
+        folder: The world's folder.
+        events: Its chain from the first event on, verified.
+
+    Returns:
+        Whether there was none. If there was one, it stays as it is and no event is asked for.
+
+    Raises:
+        ContractError: ``ERR_INPUTS``: ``world_unwritable``, or ``world_corrupt`` if one was.
+        IllegalMoveError: An event may not come where it is.
+    """
+    path = os.path.join(folder, NAME)
+    scratch = path + ".new"
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with durable.Lock(folder, shared=False):
+            if os.path.exists(path):
+                return False
+            if os.path.exists(path + "-wal"):
+                raise _corrupt(folder, f"{NAME} is gone, but its write-ahead log is there")
+            _discard(scratch)  # of a process that was killed here
+            try:
+                _write_new(scratch, events)
+                durable.sync(scratch)
+                os.rename(scratch, path)
+            finally:
+                _discard(scratch)
+            durable.sync(folder)
+    except OSError as error:
+        raise inputs_error("world_unwritable", f"world {folder!a}: {error.strerror}") from None
+    except ERRORS as error:
+        raise _translated(error, folder) from None
+    return True
+
+
+def first(at: str) -> Event:
+    """The event that a new world begins with; its id is drawn by chance."""
+    data: dict[str, Json] = {"world": os.urandom(16).hex(), "format": facts.FORMAT}
+    return chain.seal(chain.START, chain.FIRST, data, at)
+
+
+def create_all(connection: sqlite3.Connection) -> None:
+    """Make everything but the table of events, in a transaction of the caller."""
+    for text in TRIGGERS:
+        connection.execute(text)
+    Projections(connection, "main").create()
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {facts.FORMAT}")
+
+
+def drop_all(file: LedgerFile) -> None:
+    """Drop everything but the table of events, in a transaction of the caller."""
+    order = ("index", "trigger", "view", "table")  # what depends on others first
+    found = file.select(
+        "SELECT type, name FROM sqlite_schema WHERE name != 'events' AND sql IS NOT NULL"
+    )
+    for kind, name in sorted(found, key=lambda row: order.index(row[0])):
+        quoted = name.replace('"', '""')
+        file.run(f'DROP {kind} IF EXISTS "{quoted}"')
+
+
+def _connect(path: str, access: str) -> sqlite3.Connection:
+    """Open a file that exists, or with access ``rwc`` make it."""
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    connection = sqlite3.connect(
+        f"file:{quoted}?mode={access}", uri=True, timeout=BUSY_S, isolation_level=None
+    )
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _write_new(path: str, events: Iterable[Event]) -> None:
+    """Write a ledger to a file that nobody else knows yet."""
+    connection = _connect(path, "rwc")
+    try:
+        for setting in ("page_size = 4096", "encoding = 'UTF-8'", "auto_vacuum = NONE"):
+            connection.execute(f"PRAGMA {setting}")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(EVENTS)
+        create_all(connection)
+        projections = Projections(connection, "main")
+        for event in events:
+            projections.apply(event)
+            connection.execute(INSERT, (event.seq, event.body, event.hash))
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+
+
+def _discard(scratch: str) -> None:
+    for ending in ("", "-journal", "-wal", "-shm"):
+        if os.path.exists(scratch + ending):
+            os.unlink(scratch + ending)
+
+
+def _translated(error: Exception, folder: str) -> Exception:
+    if isinstance(error, sqlite3.ProgrammingError):
+        return error  # ours to mend
+    # What has no code was raised by the binding itself, over text that is not UTF-8.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return inputs_error(
+            "world_busy", f"world {folder!a} was held by another process for {BUSY_S:.0f} s"
+        )
+    if code in _UNWRITABLE:
+        return inputs_error("world_unwritable", f"world {folder!a}: {error}")
+    return _corrupt(folder, f"{NAME}: {error}")
+
+
+def _corrupt(folder: str, why: str) -> ContractError:
+    return inputs_error(
+        "world_corrupt",
+        f"world {folder!a}: {why}. Nothing was changed; restore the ledger from a copy",
+    )
+
+
+_UNWRITABLE = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_TOOBIG,
+    }
+)

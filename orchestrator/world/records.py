@@ -1,0 +1,66 @@
+"""Rows of the projections, as values."""
+
+from __future__ import annotations
+
+
+class Artifact:
+    """What lies at a world path: one row of the projection."""
+
+    __slots__ = ("cid", "mime", "path", "seq", "size_bytes")
+
+    def __init__(self, path: str, cid: str, size_bytes: int, mime: str, seq: int) -> None:
+        self.path = path
+        self.cid = cid
+        self.size_bytes = size_bytes
+        self.mime = mime
+        self.seq = seq  # of the event that put it there
+
+
+class Execution:
+    """How far an execution is: one row of the projection. Each ``*_seq`` names an event."""
+
+    __slots__ = (
+        "attempt",
+        "envelope",
+        "execution_id",
+        "intent",
+        "memo_key",
+        "outputs_seq",
+        "receipts_seq",
+        "ref",
+        "requested_seq",
+        "settled_seq",
+        "started_seq",
+        "status",
+        "write_prefix",
+    )
+
+    def __init__(
+        self,
+        execution_id: str,
+        ref: str,
+        intent: str,
+        write_prefix: str,
+        status: str,
+        attempt: int,
+        memo_key: str | None,
+        envelope: str | None,
+        requested_seq: int,
+        started_seq: int | None,
+        outputs_seq: int | None,
+        receipts_seq: int | None,
+        settled_seq: int | None,
+    ) -> None:
+        self.execution_id = execution_id
+        self.ref = ref
+        self.intent = intent
+        self.write_prefix = write_prefix
+        self.status = status  # one of fold.STATUSES
+        self.attempt = attempt  # the last one; 0 before the first
+        self.memo_key = memo_key
+        self.envelope = envelope  # its content id
+        self.requested_seq = requested_seq
+        self.started_seq = started_seq
+        self.outputs_seq = outputs_seq
+        self.receipts_seq = receipts_seq
+        self.settled_seq = settled_seq

@@ -1,0 +1,121 @@
+"""The private folders of attempts: ``<world>/.staging/<attempt>/``.
+
+A processor never sees the world. It works in a tree of its own, laid out alike, and what it made
+becomes visible by a fact in the ledger alone. So whatever a killed attempt left is nobody's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from orchestrator.world import durable
+from processors.protocol.errors import inputs_error
+
+_FOLDER = ".staging"
+
+
+class Staging:
+    """The private folder of one attempt.
+
+    ``tree`` is for the processor's files, ``tmp`` for its scratch, ``own`` for what the supervisor
+    writes in the processor's place.
+
+    Whoever works in it holds its lock, which the kernel lets go of when that process ends.
+    """
+
+    __slots__ = ("attempt", "folder", "lock_fd", "own", "tmp", "tree")
+
+    def __init__(self, folder: str, lock_fd: int) -> None:
+        self.attempt = os.path.basename(folder)
+        self.folder = folder
+        self.lock_fd = lock_fd
+        self.own = os.path.join(folder, "own")
+        self.tmp = os.path.join(folder, "tmp")
+        self.tree = os.path.join(folder, "tree")
+
+
+class StagingArea:
+    """The private folders of one world. Makes nothing until an attempt begins."""
+
+    def __init__(self, world: str) -> None:
+        self._world = world
+        self._root = os.path.join(world, _FOLDER)
+
+    def begin(self, attempt: str) -> Staging:
+        """Make the private folder of an attempt.
+
+        Raises:
+            ContractError: ``ERR_INPUTS``: ``execution_exists`` while another process works on this
+                attempt, or ``world_unwritable``.
+        """
+        folder = os.path.join(self._root, attempt)
+        try:
+            os.makedirs(self._root, exist_ok=True)
+            with durable.Lock(self._root, shared=False):
+                if os.path.lexists(folder):
+                    raise inputs_error("execution_exists", f"attempt {attempt} is under way")
+                os.mkdir(folder)
+                staging = Staging(folder, _lock(folder))
+            os.mkdir(staging.tmp)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return staging
+
+    def holds(self, attempt: str) -> bool:
+        """Whether an attempt has a folder."""
+        return os.path.lexists(os.path.join(self._root, attempt))
+
+    def abandoned(self) -> list[Staging]:
+        """The folders of attempts whose process is gone; the caller ends and discards them.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_unwritable``: something else lies among them.
+        """
+        if not os.path.isdir(self._root) or not os.listdir(self._root):
+            return []
+        found = []
+        with durable.Lock(self._root, shared=False):
+            for name in sorted(os.listdir(self._root)):
+                folder = os.path.join(self._root, name)
+                try:
+                    lock_fd = _lock(folder)
+                except (BlockingIOError, FileNotFoundError):
+                    continue  # somebody works in it, or has just removed it
+                except OSError as error:
+                    raise self._unwritable(error) from None
+                if os.path.lexists(folder):
+                    found.append(Staging(folder, lock_fd))
+                else:
+                    os.close(lock_fd)  # removed between the opening and the locking
+        return found
+
+    def discard(self, staging: Staging) -> None:
+        """Remove a folder and all that is left in it, whatever its modes are."""
+        for folder, names, _ in os.walk(staging.folder):
+            for name in names:
+                inner = os.path.join(folder, name)
+                if not os.path.islink(inner):
+                    os.chmod(inner, 0o700)
+        for folder, names, files in os.walk(staging.folder, topdown=False):
+            for name in files:
+                os.unlink(os.path.join(folder, name))
+            for name in names:
+                inner = os.path.join(folder, name)
+                os.unlink(inner) if os.path.islink(inner) else os.rmdir(inner)
+        os.rmdir(staging.folder)
+        os.close(staging.lock_fd)
+
+    def _unwritable(self, error: OSError) -> Exception:
+        return inputs_error("world_unwritable", f"world {self._world!a}: {error.strerror}")
+
+
+def _lock(folder: str) -> int:
+    """Take the lock of a folder or raise BlockingIOError; it is held until the result is closed."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise
+    return fd

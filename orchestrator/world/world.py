@@ -1,0 +1,126 @@
+"""One world, open: its ledger, the bytes that the ledger refers to, its attempts' folders.
+
+Nothing is visible but what the ledger says. Bytes come first, the fact that refers to them after.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from orchestrator.world.ledger import Ledger
+from orchestrator.world.objects import READ_ONLY, Objects, Placing
+from orchestrator.world.staging import Staging, StagingArea
+from processors.protocol import paths
+from processors.protocol.errors import inputs_error
+from processors.protocol.payload import Artifact
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class World:
+    """A world's three parts, opened and closed together. Not for two threads at once."""
+
+    def __init__(self, folder: str, *, make: bool) -> None:
+        """Open a world.
+
+        Args:
+            folder: The world's folder.
+            make: Whether to make it if it is none yet.
+
+        Raises:
+            ContractError: ``ERR_INPUTS``: as ``Ledger``.
+        """
+        self.ledger = Ledger(folder, make=make)
+        self.objects = Objects(self.ledger.folder)
+        self.stagings = StagingArea(self.ledger.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ledger.close()
+
+    def mark(self, attempt: str) -> str:
+        """What the processes of an attempt carry: unlike that of any other world's attempt."""
+        return f"{self.ledger.world()}.{attempt}"
+
+    def attach(self, source: str, placing: Placing) -> Artifact:
+        """Take a file into the store; return where it lies once the ledger says so.
+
+        Raises:
+            ContractError: ``ERR_INPUTS``: unreadable file, or a world that cannot be written.
+        """
+        fd = open_regular(source)
+        try:
+            cid, size_bytes = placing.copy(fd)
+        finally:
+            os.close(fd)
+        return Artifact(paths.ATTACHED + cid.removeprefix("sha256:"), cid, size_bytes)
+
+    def find(self, path: str) -> Artifact:
+        """The artifact at a canonical world path.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``unknown_artifact``.
+        """
+        found = self.ledger.artifact(path)
+        if found is None:
+            raise inputs_error("unknown_artifact", f"the world has no artifact {path}")
+        return Artifact(found.path, found.cid, found.size_bytes)
+
+    def is_settled(self, write_prefix: str) -> bool:
+        """Whether an execution has put its receipt under a write prefix."""
+        return self.ledger.artifact(paths.receipt_path(write_prefix)) is not None
+
+    def check_free(self, write_prefix: str) -> None:
+        """Refuse a prefix where an execution would mix its artifacts with another one's.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``prefix_occupied``.
+        """
+        outer = write_prefix[:-1]
+        while (outer := outer.rpartition("/")[0]) != "/artifacts":
+            if self.is_settled(outer + "/"):
+                raise inputs_error("prefix_occupied", f"{outer}/ holds another execution's outputs")
+        there = next(self.ledger.artifacts(write_prefix), None)
+        if there is not None and not self.is_settled(write_prefix):
+            raise inputs_error("prefix_occupied", f"{write_prefix} holds other artifacts")
+
+    def lay_out(self, staging: Staging, artifacts: dict[str, Artifact], write_prefix: str) -> None:
+        """Make the tree that a processor sees: its artifacts, read-only, and an empty prefix.
+
+        Raises:
+            ContractError: ``ERR_INPUTS``: ``world_unwritable``, or ``world_corrupt`` when an
+                artifact's bytes are gone or not what they were.
+        """
+        try:
+            os.makedirs(staging.tree + write_prefix)
+            for artifact in artifacts.values():
+                target = staging.tree + artifact.path
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                if os.path.exists(target):
+                    continue  # two names may share one artifact
+                self.objects.copy_to(artifact.cid, target)
+                os.chmod(target, READ_ONLY)
+        except OSError as error:
+            raise self.objects.unwritable(error) from None
+
+
+def open_regular(source: str) -> int:
+    """Open a file for reading; a device or a pipe has no content to name and could block.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``unreadable_file``.
+    """
+    try:
+        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise inputs_error("unreadable_file", f"{source!a}: {why}") from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise inputs_error("unreadable_file", f"{source!a} is not a regular file")
+    return fd

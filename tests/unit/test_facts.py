@@ -1,0 +1,198 @@
+"""Facts: a closed set of types, each with a version and a shape."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.world import facts
+from processors.protocol.canonical import Json, canonical
+from tests.fixtures import lives
+from tests.fixtures.lives import ONE_OF_EACH, Data, output
+
+DIGEST = "sha256:" + "a" * 64
+
+
+def test_the_types_are_those_of_the_documentation_at_their_versions() -> None:
+    assert facts.VERSIONS == {
+        "world.created": 1,
+        "artifact.put": 1,
+        "artifact.removed": 1,
+        "execution.requested": 1,
+        "execution.refused": 1,
+        "execution.admitted": 1,
+        "execution.started": 1,
+        "execution.outputs": 1,
+        "execution.receipts": 1,
+        "execution.settled": 1,
+        "execution.abandoned": 1,
+        "execution.reused": 1,
+    }
+    assert ONE_OF_EACH.keys() == facts.VERSIONS.keys()
+
+
+@pytest.mark.parametrize("type_", ONE_OF_EACH)
+def test_a_fact_of_the_shape_is_written_as_todays_version(type_: str) -> None:
+    assert facts.check(type_, ONE_OF_EACH[type_]) == facts.VERSIONS[type_]
+    assert facts.problem(type_, facts.VERSIONS[type_], ONE_OF_EACH[type_]) is None
+
+
+@pytest.mark.parametrize("type_", ONE_OF_EACH)
+def test_every_member_is_needed_and_no_other_is_taken(type_: str) -> None:
+    data = ONE_OF_EACH[type_]
+    for key in data:
+        less = {name: item for name, item in data.items() if name != key}
+        assert facts.problem(type_, 1, less) == f"{type_} lacks {key}"
+    found = facts.problem(type_, 1, {**data, "note": "x"})
+    assert found == f"{type_} has 1 member(s) that are not of the contract"
+
+
+@pytest.mark.parametrize("type_", ONE_OF_EACH)
+@pytest.mark.parametrize(
+    "value", [1.5, -1, True, "", "\u2028", [1.5], {"a": 1.5}, 2**60], ids=ascii
+)
+def test_no_member_takes_just_anything(type_: str, value: Json) -> None:
+    for key in ONE_OF_EACH[type_]:
+        found = facts.problem(type_, 1, {**ONE_OF_EACH[type_], key: value})
+        free = key in ("app", "function", "mime", "lane", "adapter") and value == "\u2028"
+        flag = key == "override" and value is True
+        assert (found is None) == (free or flag), key
+
+
+@pytest.mark.parametrize(
+    ("type_", "version"),
+    [("world.created", 2), ("world.created", 0), ("goal.set", 1), ("", 1), ("WORLD.CREATED", 1)],
+)
+def test_an_unknown_type_or_version_is_a_problem(type_: str, version: int) -> None:
+    found = facts.problem(type_, version, ONE_OF_EACH["world.created"])
+
+    assert found is not None
+    assert "no type of event" in found
+
+
+def test_what_is_not_of_the_contract_cannot_be_written() -> None:
+    with pytest.raises(ValueError, match="no type of event"):
+        facts.check("goal.set", {})
+    with pytest.raises(ValueError, match="lacks world"):
+        facts.check("world.created", {"format": 1})
+
+
+@pytest.mark.parametrize(
+    ("type_", "path", "value"),
+    [
+        ("artifact.put", ["path"], "/artifacts/a//b"),
+        ("artifact.put", ["path"], "/artifacts/%61"),
+        ("artifact.put", ["path"], "/artifacts/e\u0301"),
+        ("artifact.put", ["path"], "/elsewhere/a"),
+        ("artifact.put", ["cid"], "sha256:" + "A" * 64),
+        ("artifact.put", ["cid"], "md5:" + "a" * 64),
+        ("artifact.removed", ["path"], "/artifacts/../a"),
+        ("world.created", ["world"], "0" * 31),
+        ("world.created", ["world"], "G" * 32),
+        ("world.created", ["format"], 0),
+        ("execution.requested", ["execution_id"], "-a"),
+        ("execution.requested", ["ref"], "doc/extract"),
+        ("execution.requested", ["mode"], "smoke"),
+        ("execution.requested", ["write_prefix"], "/artifacts/a"),
+        ("execution.requested", ["write_prefix"], "/artifacts/execution/e/"),
+        ("execution.requested", ["artifacts"], {"Upper": lives.file("/artifacts/a")}),
+        ("execution.requested", ["artifacts", "source", "cid"], "x"),
+        ("execution.refused", ["error"], {"code": "ERR_OTHER", "reason": "x"}),
+        ("execution.refused", ["error"], {"code": "ERR_INPUTS", "reason": "Not A Slug"}),
+        ("execution.refused", ["error"], None),
+        ("execution.admitted", ["question", "mode"], "dry"),
+        ("execution.admitted", ["question", "override"], 1),
+        ("execution.started", ["attempt"], 0),
+        ("execution.started", ["memo", "parts"], [0.5]),
+        ("execution.started", ["memo", "caf\u00e9"], 1),
+        ("execution.started", ["image_digest"], "repo@" + DIGEST),
+        ("execution.receipts", ["writer"], "someone"),
+        ("execution.receipts", ["receipts"], []),
+        ("execution.receipts", ["receipts"], [lives.file(f"/artifacts/{n}") for n in "abc"]),
+        ("execution.settled", ["status"], "running"),
+        ("execution.settled", ["attempt"], -1),
+    ],
+)
+def test_a_value_outside_its_grammar_is_a_problem(type_: str, path: list[str], value: Json) -> None:
+    data: Json = copy.deepcopy(ONE_OF_EACH[type_])
+    at: Json = data
+    for key in path[:-1]:
+        assert isinstance(at, dict)
+        at = at[key]
+    assert isinstance(at, dict)
+    at[path[-1]] = value
+
+    assert facts.problem(type_, 1, data) is not None
+
+
+def with_(type_: str, **members: Json) -> str | None:
+    """What is wrong with a fact whose members are replaced."""
+    return facts.problem(type_, 1, {**ONE_OF_EACH[type_], **members})
+
+
+def test_outputs_are_sorted_and_each_is_named_once() -> None:
+    one, two = (output(f"/artifacts/one/outputs/{name}") for name in "ab")
+
+    assert with_("execution.outputs", outputs=[one, two]) is None
+    assert with_("execution.outputs", outputs=[]) is None
+    assert with_("execution.outputs", outputs=[two, one]) is not None
+    assert with_("execution.outputs", outputs=[one, one]) is not None
+
+
+@pytest.mark.parametrize("type_", ["execution.outputs", "execution.reused"])
+def test_what_replaces_a_prefix_lies_under_it(type_: str) -> None:
+    beside = "/artifacts/one-more/outputs/a"
+
+    assert "not under the prefix" in str(with_(type_, outputs=[output(beside)]))
+    assert "not under the prefix" in str(with_(type_, index=lives.file(beside)))
+    assert "not under the prefix" in str(with_(type_, replaces="/artifacts/on/"))
+
+
+def test_a_memo_key_is_the_digest_of_its_pre_image() -> None:
+    memo: Data = {**lives.memo_of("k"), "mode": "real"}
+
+    assert "not the digest" in str(with_("execution.started", memo=memo))
+    assert "not the digest" in str(with_("execution.started", memo_key=DIGEST))
+
+
+def test_status_error_and_attempt_do_not_contradict_each_other() -> None:
+    error: Data = {"code": "ERR_INPUTS", "reason": "bad_json"}
+
+    assert with_("execution.settled", status="error", error=error) is None
+    assert with_("execution.settled", status="error", error=error, attempt=0) is None
+    assert "contradict" in str(with_("execution.settled", status="error"))
+    assert "contradict" in str(with_("execution.settled", error=error))
+    assert "without an attempt" in str(with_("execution.settled", attempt=0))
+
+
+def test_plain_json_has_no_floats_no_unsafe_integers_and_keys_in_ascii() -> None:
+    deep: Json = "x"
+    for _ in range(facts.PLAIN_DEPTH_MAX):
+        deep = [deep]
+
+    assert facts.is_plain([None, True, -(2**53) + 1, "\u2028\U0001f600", {"a": {"b": []}}])
+    assert facts.is_plain(deep)
+    for value in (1.0, float("nan"), 2**53, [[0.5]], {"\u00e9": 1}, [deep]):
+        assert not facts.is_plain(value)
+
+
+def test_no_fact_quotes_what_it_refuses() -> None:
+    for type_, data in ONE_OF_EACH.items():
+        for key in data:
+            found = facts.problem(type_, 1, {**data, key: "hunter2-hunter2"})
+            assert "hunter2" not in str(found)
+    assert canonical(ONE_OF_EACH["execution.started"])
+
+
+def test_the_documentation_lists_every_type_with_its_members() -> None:
+    page = Path("docs/concepts/ledger.md").read_text()
+    rows = re.findall(r"^\| `([a-z.]+)` \| `([a-z_ ]+)` \|", page, re.MULTILINE)
+
+    assert {type_: members.split() for type_, members in rows} == {
+        type_: list(data) for type_, data in ONE_OF_EACH.items()
+    }
+    assert set(facts.VERSIONS.values()) == {1}
+    assert "All are at version 1" in " ".join(page.split())

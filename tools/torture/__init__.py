@@ -1,0 +1,1 @@
+"""Torture: worlds that are killed, and files that are flipped, by the hundred."""
