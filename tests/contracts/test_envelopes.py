@@ -200,6 +200,8 @@ def test_outputs_are_listed_once_and_in_order(behaviour: str, tmp_path: Path) ->
         "symlink_output",
         "symlink_same",
         "hard_link",
+        "pipe_output",
+        "device_output",
         "linked_folder",
     ],
 )
@@ -259,6 +261,10 @@ def test_a_success_makes_exactly_outputs_index_and_receipts_visible(tmp_path: Pa
         *OWN,
         *(PREFIX + name for name in ("outputs.json", "outputs/seen.txt", "receipt.json")),
     ]
+
+
+def test_a_pipe_in_the_place_of_a_receipt_is_not_waited_for(tmp_path: Path) -> None:
+    refused(zoo("pipe_receipt", world=tmp_path), "receipt_invalid")
 
 
 @pytest.mark.proves("RC-3")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from processors.protocol import digests
 from tests.harness import MOCK, ZOO_COMMAND, finish, read_until, run, start, zoo, zoo_words
 
 TOOLS = ("docker", "podman", "nerdctl", "runc", "crun", "ctr", "buildah", "modal", "bwrap")
@@ -59,3 +61,26 @@ def test_a_processor_is_a_direct_child_in_the_callers_namespaces(tmp_path: Path)
     assert b"python" in program
     assert any(word.endswith(b"hostile/zoo/v1/tree/start.py") for word in rest)
     assert its == own
+
+
+@pytest.mark.proves("SE-1")
+def test_a_declared_secret_in_the_environment_stays_there(tmp_path: Path) -> None:
+    value = "zoo-key-7f3b51c09d2e4a68"
+
+    result = zoo("environment", world=tmp_path, env={"ZOO_SECRET": value})
+
+    seen = json.loads(result.output("seen.json"))
+    assert result.exit_code == 0
+    assert "ZOO_SECRET" not in seen["names"]
+    assert seen["secret"] == digests.of_bytes(b"")
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(value.encode() in data for data in [result.stdout, result.stderr, *kept])
+
+
+@pytest.mark.proves("SE-1")
+def test_a_secret_cannot_be_opted_in(tmp_path: Path) -> None:
+    env = {"ZOO_SECRET": "zoo-key-7f3b51c09d2e4a68"}
+
+    result = zoo("environment", "--allow-env", "ZOO_SECRET", world=tmp_path, env=env)
+
+    assert result.error == ("ERR_CI_SAFETY", "lane_secrets")
