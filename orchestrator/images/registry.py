@@ -179,8 +179,16 @@ def load(data: bytes, ref: Ref, what: str) -> Registry:
     return registry
 
 
+_NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_NUMBER_CHARS = frozenset("+-.0123456789eE")
+
+
 class _Strict(yaml.SafeLoader):
-    """YAML 1.1 without what makes files ambiguous: aliases, tags, merge keys, repeated keys."""
+    """YAML 1.1 without what makes files ambiguous.
+
+    No alias, tag, merge key or repeated key; no number to the base of 60, 16, 8 or 2 or with an
+    underscore, which other readers take for text, and which can take seconds to read.
+    """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.events.AliasEvent):
@@ -189,7 +197,13 @@ class _Strict(yaml.SafeLoader):
         event: object = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "tag", None) is not None:
             raise ValueError("a tag; write the value plainly")
-        return super().compose_node(parent, index)
+        node = super().compose_node(parent, index)
+        if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBER_TAGS:
+            whole = node.tag == _NUMBER_TAGS[0]
+            padded = whole and node.value.lstrip("+-").startswith("0") and len(node.value) > 1
+            if padded or not _NUMBER_CHARS.issuperset(node.value):
+                raise ValueError(f"line {node.start_mark.line + 1}: a number not in decimal digits")
+        return node
 
     def construct_mapping(  # PyYAML's own signature
         self,

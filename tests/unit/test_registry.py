@@ -108,7 +108,7 @@ def test_a_member_of_another_type_is_refused(key: str, value: object) -> None:
 def test_an_enum_holds_no_nan() -> None:
     data = changed(field(type="number", enum=[0.5])).replace("0.5", ".nan")
 
-    assert_refused(data, "inputs.properties.a.enum must be a number")
+    assert_refused(data, "a number not in decimal digits")
 
 
 SYNTAX = {
@@ -141,6 +141,14 @@ SYNTAX = {
     "too deep": "[" * 5_000,
     "too large": "#" * (registry.DOCUMENT_BYTES_MAX + 1),
 }
+
+
+@pytest.mark.parametrize("number", ["1:30", "1:" * 100_000 + "1", "0x3c", "074", "6_0", ".inf"])
+def test_a_number_is_written_in_decimal_digits(number: str) -> None:
+    data = json.dumps(VALID).replace('"time_s": 1,', f'"time_s": {number},')
+    assert number in data
+
+    assert_refused(data, "a number not in decimal digits")
 
 
 @pytest.mark.parametrize("data", SYNTAX.values(), ids=SYNTAX)
