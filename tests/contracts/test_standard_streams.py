@@ -35,6 +35,15 @@ def test_a_missing_stream_changes_nothing_on_stdout(how: str, tmp_path: Path) ->
 
 
 @pytest.mark.proves("HR-4")
+def test_a_folder_as_stdin_is_told_where_it_is_read_and_only_there(tmp_path: Path) -> None:
+    result = redirected("0</", *zoo_words("good"), world=tmp_path)
+    refused = redirected("0</", *LISTEN, "--json", world=tmp_path)
+
+    assert result.exit_code == 0
+    assert refused.error == ("ERR_INPUTS", "unreadable_file")
+
+
+@pytest.mark.proves("HR-4")
 def test_an_error_is_told_without_a_stderr(tmp_path: Path) -> None:
     result = redirected("2>&-", *zoo_words("raise"), world=tmp_path)
 
