@@ -86,6 +86,7 @@ class _Execution:
         try:
             resolved = self._admit()
             with World(self._setting.world, make=True) as world:
+                heads.check(world.ledger)
                 recover(world)
                 envelope = self._execute(world, resolved)
                 heads.publish(world.ledger, self._setting.signing_key, utc_now())

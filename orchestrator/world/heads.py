@@ -148,6 +148,17 @@ def publish(ledger: Ledger, key: SigningKey | None, at: str) -> Document:
     return document
 
 
+def check(ledger: Ledger) -> None:
+    """Refuse a ledger whose head lies beside it and does not fit it, before anything is added.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``world_corrupt``.
+    """
+    path = os.path.join(ledger.folder, FILE)
+    if os.path.exists(path):
+        _standing(ledger, path, None)
+
+
 def problem(ledger: Ledger, document: Json, key: PublicKey | None) -> str | None:
     """Say what keeps a head from being one of this ledger's chain, or None if nothing does.
 

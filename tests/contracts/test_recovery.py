@@ -124,3 +124,21 @@ def test_a_killed_attempt_of_another_world_is_left_alone(tmp_path: Path) -> None
     assert after.exit_code == 0
     assert alive
     assert ended.error == ("ERR_ADAPTER_INVOCATION", "terminated")
+
+
+def test_a_ledger_that_was_cut_takes_nothing_more(tmp_path: Path) -> None:
+    """The head that was published beside it is evidence, and stays as it is."""
+    zoo("good", prefix="/artifacts/one/", world=tmp_path)
+    cut = (tmp_path / "ledger.sqlite3").read_bytes()
+    zoo("good", prefix="/artifacts/two/", world=tmp_path)
+    for ending in ("-wal", "-shm"):
+        (tmp_path / f"ledger.sqlite3{ending}").unlink(missing_ok=True)
+    (tmp_path / "ledger.sqlite3").write_bytes(cut)
+    head = (tmp_path / "head.json").read_bytes()
+
+    result = zoo("good", prefix="/artifacts/three/", world=tmp_path)
+
+    assert result.error == ("ERR_INPUTS", "world_corrupt")
+    assert "truncated" in result.envelope["error"]["message"]
+    assert traces.names(result) == ["execution.start", "execution.settle"]
+    assert (tmp_path / "head.json").read_bytes() == head
