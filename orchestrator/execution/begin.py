@@ -39,7 +39,7 @@ class Beginning:
         self._payload = payload
         self._memo = known
         self._inputs = record.file(paths.inputs_path(request.execution_id), *inputs)
-        self._intent = record.intent(request, payload.inputs_hash())
+        self._intent = record.intent(request, payload)
         self._before = world.ledger.execution(request.execution_id)
 
     def recorded(self) -> dict[str, Json] | None:
@@ -69,8 +69,13 @@ class Beginning:
         found = ledger.by_memo(str(self._meta["memo_key"]))
         if found is None or self._before is not None:
             return None
-        complete = all(objects.holds(each.cid, each.size_bytes) for each in self._made(found))
-        return found if complete else None
+        try:
+            for each in self._made(found):
+                for _ in objects.chunks(each.cid):
+                    pass  # every byte is judged; a hit must not pass on what has rotted
+        except ContractError:
+            return None
+        return found
 
     def reuse(self, origin: Execution, placing: Placing) -> dict[str, Json]:
         """Give an earlier execution's contents this one's prefix; return the envelope."""
@@ -83,6 +88,7 @@ class Beginning:
         data = settle.reuse(placing, payload, made, envelope)
         with world.ledger.writing() as transaction:
             self._check_unchanged()
+            world.check_free(payload.write_prefix)
             for kind, fact in (*self._asked(), ("execution.reused", data)):
                 transaction.append(kind, fact)
         return envelope

@@ -2,7 +2,8 @@
 
 Nothing that a run can observe and that may change its result is left out; what differs between two
 runs of one thing, its id, its attempt and its place, is not in it. The ledger keeps the pre-image
-whole, so that ``why`` can name the part in which two executions differ.
+whole, so that ``why`` can name the part in which two executions differ. The values of secrets are
+not in it: a digest of one would be a way to guess it, and whose account pays is not what is asked.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ def preimage(
         "registry": digests.of_json(own),
         "mode": payload.mode,
         "inputs": digests.of_json(payload.inputs),
-        "artifacts": {name: item.cid for name, item in payload.artifacts.items()},
+        "artifacts": {
+            # A processor sees the last part of an artifact's path too (``Job.artifact_name``).
+            name: {"cid": item.cid, "called": item.path.rpartition("/")[2]}
+            for name, item in payload.artifacts.items()
+        },
         "env_fingerprint": env_fingerprint,
     }
 

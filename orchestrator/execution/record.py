@@ -26,7 +26,7 @@ def question(request: Request) -> Data:
     }
 
 
-def intent(request: Request, inputs_hash: str) -> str:
+def intent(request: Request, payload: Payload) -> str:
     """The digest of what is asked for. The same id with another intent is another thing."""
     return digests.of_json(
         {
@@ -35,7 +35,8 @@ def intent(request: Request, inputs_hash: str) -> str:
             "mode": request.mode,
             "lane": request.lane,
             "write_prefix": request.write_prefix,
-            "inputs_hash": inputs_hash,
+            "inputs_hash": payload.inputs_hash(),
+            "artifacts": {name: item.path for name, item in payload.artifacts.items()},
             "image_override": request.image_override,
         }
     )

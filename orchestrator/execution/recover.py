@@ -7,18 +7,21 @@ checked as if the processor had just ended.
 
 from __future__ import annotations
 
+import os
+
 from orchestrator.execution import answer, checks, settle
 from orchestrator.execution.settle import Attempt
 from orchestrator.world import fold
 from orchestrator.world.records import Execution
 from orchestrator.world.staging import Staging
 from orchestrator.world.world import World
-from processors.protocol import paths, shapes
+from processors.protocol import digests, paths, shapes
 from processors.protocol.canonical import Json, canonical, parse_object
 from processors.protocol.envelope import META_KEYS
-from processors.protocol.errors import ContractError
+from processors.protocol.errors import ContractError, adapter_error
 from processors.protocol.payload import PAYLOAD_BYTES_MAX, Artifact, Payload
 
+_WORLD_TROUBLE = ("world_unwritable", "world_busy")
 LOST_MESSAGE = "the processor's own words were lost when the orchestrator was killed"
 
 
@@ -31,7 +34,7 @@ def recover(world: World) -> None:
     for staging in world.stagings.abandoned():
         from processors.protocol import leftovers  # rarely needed
 
-        leftovers.end_attempt(world.mark(staging.attempt))
+        leftovers.end_attempt(world.mark(staging))
         execution_id, _, number = staging.attempt.rpartition(".")
         execution = world.ledger.execution(execution_id)
         if execution is not None and _is_running(execution, number):
@@ -49,7 +52,9 @@ def _is_running(execution: Execution, number: str) -> bool:
 def _close(world: World, execution: Execution, staging: Staging) -> None:
     try:
         _settle(world, execution, staging)
-    except ContractError:
+    except ContractError as error:
+        if error.reason in _WORLD_TROUBLE:
+            raise  # it may be whole; whoever has put the world right finds it here
         _give_up(world, execution)  # it had not finished, or what it left cannot stand
 
 
@@ -72,9 +77,12 @@ def _settle(world: World, execution: Execution, staging: Staging) -> None:
     assert execution.started_seq is not None
     asked = world.ledger.event(execution.requested_seq).data
     begun = world.ledger.event(execution.started_seq).data
+    if _had_secrets(world, execution):
+        raise adapter_error("receipt_invalid", "what a run with secrets left was never masked")
     payload = _payload(world, asked)
     payload_hash = shapes.text(begun, "payload_hash")
     document = _receipt(staging, payload)
+    _bring_back(world, staging, payload, document)
     attempt = Attempt(payload, payload_hash, execution.attempt, staging)
     own = _own_envelope(document, payload)
     reply = checks.reply(own, payload, payload_hash, staging.tree)
@@ -109,10 +117,54 @@ def _payload(world: World, asked: dict[str, Json]) -> Payload:
     )
 
 
+def _had_secrets(world: World, execution: Execution) -> bool:
+    """Whether secrets were opted in: then nothing counts but what was masked on the way."""
+    assert execution.started_seq is not None
+    admitted = world.ledger.event(execution.started_seq - 1)  # of the same transaction
+    return shapes.members(admitted.data, "question")["secrets"] is not False
+
+
 def _receipt(staging: Staging, payload: Payload) -> dict[str, Json]:
-    path = paths.receipt_path(payload.write_prefix)
-    data = checks.read_plain(staging.tree + path, path)
-    return parse_object(data, path, bytes_max=checks.DOCUMENT_BYTES_MAX)
+    """The receipt; a copy that was on its way into the store is put back from the other."""
+    first = paths.receipt_path(payload.write_prefix)
+    second = paths.determinism_path(payload.execution_id)
+    if not os.path.lexists(staging.tree + first):
+        first, second = second, first
+    data = checks.read_plain(staging.tree + first, first)
+    _put_back(staging.tree + second, data)
+    return parse_object(data, first, bytes_max=checks.DOCUMENT_BYTES_MAX)
+
+
+def _bring_back(
+    world: World, staging: Staging, payload: Payload, document: dict[str, Json]
+) -> None:
+    """Put back what was moved into the store when its fact was not written any more."""
+    outputs = document.get("outputs")
+    for item in outputs if isinstance(outputs, list) else ():
+        if not isinstance(item, dict) or not digests.is_digest(item.get("cid")):
+            raise adapter_error("receipt_invalid", "the receipt names no contents")
+        path = item.get("path")
+        if not isinstance(path, str) or paths.canonical_path(path) != path:
+            raise adapter_error("receipt_invalid", "the receipt names no paths")
+        place = staging.tree + path
+        if paths.is_under(path, payload.write_prefix) and _is_free(place):
+            world.objects.copy_to(shapes.text(item, "cid"), place)
+    if document.get("error") is None:
+        index = canonical({"schema": "v1", "outputs": outputs}) + b"\n"
+        _put_back(staging.tree + paths.index_path(payload.write_prefix), index)
+
+
+def _is_free(place: str) -> bool:
+    """Whether nothing lies there, in a folder that is reached through no link of a processor's."""
+    folder = os.path.dirname(place)
+    plain = os.path.isdir(folder) and os.path.realpath(folder) == os.path.normpath(folder)
+    return plain and not os.path.lexists(place)
+
+
+def _put_back(place: str, data: bytes) -> None:
+    if _is_free(place):
+        with open(place, "xb") as file:
+            file.write(data)
 
 
 def _own_envelope(document: dict[str, Json], payload: Payload) -> bytes:

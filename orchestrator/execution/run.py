@@ -89,7 +89,7 @@ class _Execution:
                 heads.check(world.ledger)
                 recover(world)
                 envelope = self._execute(world, resolved)
-                heads.publish(world.ledger, self._setting.signing_key, utc_now())
+                self._publish(world)
                 return envelope
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one envelope
             self._show(error)
@@ -119,7 +119,17 @@ class _Execution:
                     transaction.append("execution.refused", record.refused(self._request, error))
                 heads.publish(world.ledger, self._setting.signing_key, utc_now())
         except ContractError as lost:  # the refusal stands all the same
-            self._trail.emit("execution.unrecorded", {"code": lost.code, "reason": lost.reason})
+            self._say_unrecorded(lost)
+
+    def _publish(self, world: World) -> None:
+        """Write the head down; what is settled stands even if that fails."""
+        try:
+            heads.publish(world.ledger, self._setting.signing_key, utc_now())
+        except ContractError as lost:
+            self._say_unrecorded(lost)
+
+    def _say_unrecorded(self, lost: ContractError) -> None:
+        self._trail.emit("execution.unrecorded", {"code": lost.code, "reason": lost.reason})
 
     def _refusal(self, error: ContractError) -> dict[str, Json]:
         self._meta["duration_ms"] = self._trail.elapsed_ms
@@ -234,11 +244,19 @@ class _Execution:
             self._meta["cost_micro_usd"] = reply.cost_micro_usd
             self._trail.emit("processor.outputs", {"count": len(reply.outputs)})
             self._trail.emit("processor.receipt")
-            envelope = self._settle(world, attempt, reply, ended.stdout.digest)
         except Exception as error:  # noqa: BLE001 - whatever it is, what was started is settled
             return self._attest(world, error, list(resolved.secrets.values()), attempt)
+        try:
+            envelope = self._settle(world, attempt, reply, ended.stdout.digest)
+        except ContractError as error:  # the world takes nothing: the attempt stays unsettled
+            self._say_failed(error)
+            return self._refusal(error)
         self._trail.emit(*answer.last_event(reply, ended.stdout))
         return envelope
+
+    def _say_failed(self, error: ContractError) -> None:
+        own: dict[str, Json] = {"code": error.code, "reason": error.reason, "reply_digest": None}
+        self._trail.emit("adapter.invoke.error", own)
 
     def _invoke(self, world: World, resolved: Resolved, attempt: Attempt) -> spawn.Ended:
         processor, staging = resolved.processor, attempt.staging
@@ -250,7 +268,7 @@ class _Execution:
             processor,
             attempt.payload.encode(),
             staging=staging,
-            mark=world.mark(staging.attempt),
+            mark=world.mark(staging),
             secrets=resolved.secrets,
             timeout_s=min(
                 self._request.timeout_s or asked.TIMEOUT_S_MAX, processor.limit("time_s")
@@ -278,20 +296,20 @@ class _Execution:
     ) -> dict[str, Json]:
         """Settle in the place of a processor that left no receipt, or one that cannot stand."""
         found = answer.masked(answer.known(error), secret_values)
-        own: dict[str, Json] = {"code": found.code, "reason": found.reason, "reply_digest": None}
-        self._trail.emit("adapter.invoke.error", own)
+        self._say_failed(found)
         self._show(error)
-        supervisor.write_stub(
-            attempt.staging.own,
-            attempt.payload,
-            attempt.payload_hash,
-            found,
-            self._trail.elapsed_ms,
-        )
         envelope = self._refusal(found)
         try:
+            settle.disown(attempt)
+            supervisor.write_stub(
+                attempt.staging.own,
+                attempt.payload,
+                attempt.payload_hash,
+                found,
+                self._trail.elapsed_ms,
+            )
             settle.failure(world, attempt, "supervisor", envelope, None)
-        except ContractError:
+        except (ContractError, OSError):
             pass  # the world takes nothing; the envelope already says what failed first
         return envelope
 

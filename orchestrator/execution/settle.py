@@ -6,6 +6,8 @@ takes the place of what a success has made.
 
 from __future__ import annotations
 
+import os
+
 from orchestrator.execution import record
 from orchestrator.world.objects import Placing
 from orchestrator.world.staging import Staging
@@ -111,6 +113,17 @@ def failure(
             transaction.append(
                 "execution.settled", record.settled(attempt.number, envelope, kept, digest)
             )
+
+
+def disown(attempt: Attempt) -> None:
+    """Take a processor's receipts away once its run was judged a failure: they settle nothing."""
+    payload = attempt.payload
+    for path in (
+        paths.receipt_path(payload.write_prefix),
+        paths.determinism_path(payload.execution_id),
+    ):
+        if os.path.lexists(attempt.staging.tree + path):
+            os.unlink(attempt.staging.tree + path)
 
 
 def reuse(

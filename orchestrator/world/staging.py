@@ -91,7 +91,19 @@ class StagingArea:
         return found
 
     def discard(self, staging: Staging) -> None:
-        """Remove a folder and all that is left in it, whatever its modes are."""
+        """Remove a folder and all that is left in it, whatever its modes are.
+
+        What cannot be removed stays, and is tried again by the next who looks for the abandoned.
+        """
+        try:
+            self._remove(staging)
+        except OSError:
+            import shutil  # rarely needed: it goes deeper than a path can be long
+
+            shutil.rmtree(staging.folder, ignore_errors=True)
+        os.close(staging.lock_fd)
+
+    def _remove(self, staging: Staging) -> None:
         for folder, names, _ in os.walk(staging.folder):
             for name in names:
                 inner = os.path.join(folder, name)
@@ -104,7 +116,6 @@ class StagingArea:
                 inner = os.path.join(folder, name)
                 os.unlink(inner) if os.path.islink(inner) else os.rmdir(inner)
         os.rmdir(staging.folder)
-        os.close(staging.lock_fd)
 
     def _unwritable(self, error: OSError) -> Exception:
         return inputs_error("world_unwritable", f"world {self._world!a}: {error.strerror}")

@@ -43,9 +43,9 @@ class World:
     def __exit__(self, *_: object) -> None:
         self.ledger.close()
 
-    def mark(self, attempt: str) -> str:
-        """What the processes of an attempt carry: unlike that of any other world's attempt."""
-        return f"{self.ledger.world()}.{attempt}"
+    def mark(self, staging: Staging) -> str:
+        """What an attempt's processes carry: unlike any other's, in a copy of the world too."""
+        return f"{self.ledger.world()}.{staging.attempt}.{os.fstat(staging.lock_fd).st_ino}"
 
     def attach(self, source: str, placing: Placing) -> Artifact:
         """Take a file into the store; return where it lies once the ledger says so.
@@ -72,8 +72,11 @@ class World:
         return Artifact(found.path, found.cid, found.size_bytes)
 
     def is_settled(self, write_prefix: str) -> bool:
-        """Whether an execution has put its receipt under a write prefix."""
-        return self.ledger.artifact(paths.receipt_path(write_prefix)) is not None
+        """Whether an execution has put its receipt, or what it took over, under a write prefix."""
+        if self.ledger.artifact(paths.receipt_path(write_prefix)) is not None:
+            return True
+        index = self.ledger.artifact(paths.index_path(write_prefix))
+        return index is not None and self.ledger.event(index.seq).type == "execution.reused"
 
     def check_free(self, write_prefix: str) -> None:
         """Refuse a prefix where an execution would mix its artifacts with another one's.
@@ -85,6 +88,13 @@ class World:
         while (outer := outer.rpartition("/")[0]) != "/artifacts":
             if self.is_settled(outer + "/"):
                 raise inputs_error("prefix_occupied", f"{outer}/ holds another execution's outputs")
+        for running in self.ledger.running():
+            others = running.write_prefix
+            around = write_prefix.startswith(others) or others.startswith(write_prefix)
+            if around and others != write_prefix:
+                raise inputs_error(
+                    "prefix_occupied", f"execution {running.execution_id} works on {others}"
+                )
         there = next(self.ledger.artifacts(write_prefix), None)
         if there is not None and not self.is_settled(write_prefix):
             raise inputs_error("prefix_occupied", f"{write_prefix} holds other artifacts")

@@ -88,7 +88,7 @@ EVENTS: dict[str, Event] = {
         {"origin": is_field},
     ),
     "execution.unrecorded": Event(
-        "the ledger could not take a refusal, for this reason",
+        "a refusal, or the published head, could not be written, for this reason",
         {"code": is_field, "reason": is_field},
     ),
     "adapter.invoke.start": Event(
@@ -168,7 +168,11 @@ MOVES: dict[str, dict[str, str]] = {
     "quiet": {"processor.outputs": "checked", "adapter.invoke.error": "over"},
     "checked": {"processor.receipt": "attested"},
     "attested": {"adapter.invoke.complete": "over", "adapter.invoke.error": "over"},
-    "over": {"debug.traceback": "over", "execution.settle": SETTLED},
+    "over": {
+        "debug.traceback": "over",
+        "execution.unrecorded": "over",
+        "execution.settle": SETTLED,
+    },
     SETTLED: {},
 }
 

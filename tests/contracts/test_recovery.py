@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 from signal import SIGKILL
 
@@ -12,7 +16,17 @@ import pytest
 from orchestrator.world import audit
 from orchestrator.world.ledger import Ledger
 from tests.fixtures import traces
-from tests.harness import ZOO_COMMAND, Result, artifacts, read_until, start, zoo, zoo_words
+from tests.harness import (
+    REAL,
+    ZOO_COMMAND,
+    Result,
+    artifacts,
+    finish,
+    read_until,
+    start,
+    zoo,
+    zoo_words,
+)
 
 ID = ("--execution-id", "x-1")
 OUTPUT = "/artifacts/zoo/outputs/seen.txt"
@@ -142,3 +156,91 @@ def test_a_ledger_that_was_cut_takes_nothing_more(tmp_path: Path) -> None:
     assert "truncated" in result.envelope["error"]["message"]
     assert traces.names(result) == ["execution.start", "execution.settle"]
     assert (tmp_path / "head.json").read_bytes() == head
+
+
+def hold(world: Path) -> sqlite3.Connection:
+    """Keep everybody else from writing to a ledger."""
+    writer = sqlite3.connect(world / "ledger.sqlite3", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    return writer
+
+
+def wait_for(there: Callable[[], bool]) -> None:
+    """Wait until something is so, for at most ten seconds."""
+    for _ in range(1_000):
+        if there():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come")
+
+
+def test_what_was_moved_into_the_store_and_not_written_down_is_settled(tmp_path: Path) -> None:
+    """Killed after the bytes were placed, while another process holds the ledger."""
+    zoo("no_outputs", prefix="/artifacts/first/", world=tmp_path)
+    words = zoo_words("finish_and_hang_briefly", *ID)
+    with start(*words, world=tmp_path, command=ZOO_COMMAND) as process:
+        read_until(process, "processor.log")
+        writer = hold(tmp_path)
+        read_until(process, "processor.receipt")
+        [attempt] = os.listdir(tmp_path / ".staging")
+        wait_for(lambda: not (tmp_path / ".staging" / attempt / f"tree{OUTPUT}").exists())
+        process.send_signal(SIGKILL)
+        process.wait()
+    writer.close()
+    assert OUTPUT not in artifacts(tmp_path)
+
+    again = zoo("finish_and_hang_briefly", *ID, world=tmp_path)
+
+    assert again.output("seen.txt") == b"seen\n"
+    assert "processor.start" not in traces.names(again)
+    assert facts(tmp_path).count("execution.abandoned") == 0
+
+
+@pytest.mark.proves("SE-4")
+@pytest.mark.parametrize("behaviour", ["leak_in_mime_and_hang"])
+def test_a_run_with_secrets_is_never_settled_from_what_it_left(
+    behaviour: str, tmp_path: Path
+) -> None:
+    value = "zoo-key-7f3b51c09d2e4a68"
+    words = zoo_words(behaviour, *ID, "--allow-env", "ZOO_SECRET", lane=REAL)
+    env = {"ZOO_SECRET": value}
+    with start(*words, world=tmp_path, command=ZOO_COMMAND, env=env) as process:
+        read_until(process, "processor.log")
+        process.send_signal(SIGKILL)
+        process.wait()
+
+    zoo("good", prefix="/artifacts/other/", world=tmp_path)
+
+    assert facts(tmp_path).count("execution.abandoned") == 1
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in kept if value.encode() in path.read_bytes()] == []
+
+
+def test_a_settle_that_fails_leaves_the_id_free_for_another_attempt(tmp_path: Path) -> None:
+    zoo("no_outputs", prefix="/artifacts/first/", world=tmp_path)
+    cid = hashlib.sha256(b"seen\n").hexdigest()
+    (tmp_path / "store" / cid[:2]).write_bytes(b"a file where the output's folder should be")
+
+    failed = zoo("good", *ID, world=tmp_path)
+    (tmp_path / "store" / cid[:2]).unlink()
+    again = zoo("good", *ID, world=tmp_path)
+
+    assert failed.error == ("ERR_INPUTS", "world_unwritable")
+    assert again.exit_code == 0
+    assert facts(tmp_path).count("execution.abandoned") == 1
+
+
+def test_a_prefix_around_or_inside_one_that_is_worked_on_is_occupied(tmp_path: Path) -> None:
+    words = zoo_words("sleep", *ID, prefix="/artifacts/x/y/")
+    with start(*words, world=tmp_path, command=ZOO_COMMAND) as process:
+        read = read_until(process, "processor.log")
+        found = [
+            zoo("good", prefix=prefix, world=tmp_path).error
+            for prefix in ("/artifacts/x/", "/artifacts/x/y/z/")
+        ]
+        neighbour = zoo("good", prefix="/artifacts/x/z/", world=tmp_path)
+        process.terminate()
+        finish(process, world=tmp_path, read=read)
+
+    assert found == [("ERR_INPUTS", "prefix_occupied")] * 2
+    assert neighbour.exit_code == 0

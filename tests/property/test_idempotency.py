@@ -100,3 +100,33 @@ def test_a_failure_is_never_reused(behaviour: str, tmp_path: Path) -> None:
 
     assert again.envelope["status"] == "error"
     assert "processor.start" in [event["event"] for event in again.events]
+
+
+@pytest.mark.proves("WL-11")
+def test_a_prefix_that_was_reused_is_settled_like_any_other(tmp_path: Path) -> None:
+    zoo("good", prefix="/artifacts/one/", world=tmp_path)
+    zoo("good", "--memo", prefix="/artifacts/two/", world=tmp_path)
+
+    inside = zoo("good", prefix="/artifacts/two/in/", world=tmp_path)
+    failed = zoo("raise", prefix="/artifacts/two/", world=tmp_path)
+    kept = failed.visible
+    after = zoo("many", prefix="/artifacts/two/", world=tmp_path)
+
+    assert inside.error == ("ERR_INPUTS", "prefix_occupied")
+    assert "/artifacts/two/outputs/seen.txt" in kept
+    assert after.exit_code == 0
+
+
+@pytest.mark.proves("WL-11", "F-6")
+def test_what_an_artifact_is_called_is_part_of_the_key(tmp_path: Path) -> None:
+    (tmp_path / "page").write_bytes(b"words")
+    world = tmp_path / "world"
+    first = zoo("copy", "--attach", f"source={tmp_path}/page", world=world, prefix="/artifacts/a/")
+    copied = "source=/artifacts/a/outputs/copy.bin"
+
+    other = zoo("copy", "--use", copied, "--memo", world=world, prefix="/artifacts/b/")
+    same = zoo("copy", "--use", copied, "--memo", world=world, prefix="/artifacts/c/")
+
+    assert first.exit_code == other.exit_code == 0
+    assert "reused_from" not in other.envelope["meta"]
+    assert same.envelope["meta"]["reused_from"] == other.envelope["execution_id"]

@@ -55,7 +55,7 @@ LETTERS = {
     "Z": "execution.settle",
 }
 RAN = "P(L|CL*V)*D?(OT(K|E)|E)"
-ORACLE = re.compile(f"SB*(WB*)?(XB*|RB*((A({RAN}|E)|N|U|X)B*)?)?Z")
+ORACLE = re.compile(f"SB*(WB*)?(X[BX]*|RB*((A({RAN}|E)|N|U|X)[BX]*)?)?Z")
 WORD = st.text("".join(LETTERS), max_size=16)
 TRACE = st.from_regex(ORACLE, fullmatch=True)
 

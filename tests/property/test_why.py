@@ -89,7 +89,7 @@ def flips(known: Known) -> dict[str, Known]:
         found["/" + name] = flipped = copy.deepcopy(known)
         flipped.parts[name] = other_than(known.parts[name])
     for name in known.artifacts:
-        found[f"/artifacts/{name}"] = flipped = copy.deepcopy(known)
+        found[f"/artifacts/{name}/cid"] = flipped = copy.deepcopy(known)
         flipped.artifacts[name] = digests.of_bytes(b"other")
     for name in known.facts:
         found[f"/env_fingerprint/{name}"] = flipped = copy.deepcopy(known)

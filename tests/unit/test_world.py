@@ -252,7 +252,7 @@ def test_the_same_attempt_carries_another_mark_in_another_world(tmp_path: Path) 
     marks = set()
     for name in ("one", "other"):
         with World(str(tmp_path / name), make=True) as world:
-            marks.add(world.mark("x-1.1"))
+            marks.add(world.mark(world.stagings.begin("x-1.1")))
 
     assert len(marks) == 2
 
