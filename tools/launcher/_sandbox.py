@@ -49,6 +49,7 @@ _OWN = frozenset(
 )
 # What programs inside need to know of the host: users, names, trust, and where packages come from.
 _HOST_FILES = (
+    "/etc/apt",
     "/etc/group",
     "/etc/hosts",
     "/etc/passwd",

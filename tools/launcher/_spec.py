@@ -19,19 +19,26 @@ ARCHITECTURE: Final = "amd64"
 
 # The packages asked for by name; apt adds what they depend on.
 PACKAGES: Final = (
+    "apt",  # Finds the machine's Debian mirror, from which image targets take their base.
     "bazel-bootstrap",
     "bubblewrap",  # Enters the root; run from the root itself, so the host needs none.
+    "buildah",  # What image builds are measured against.
     "ca-certificates",
     "crane",  # A container registry in one process, for image targets and their tests.
+    "debian-archive-keyring",  # What apt checks the base's package lists with.
     "jq",
     "patchelf",  # Lets the root's Python run outside the root as well.
     "python3-pip-whl",  # Fetches the locked wheels.
     "python3.13",
+    # Judges of images that are not ours.
+    "skopeo",
+    "umoci",
     # What Bazel's own scripts, build actions and tests may call.
     "bash",
     "coreutils",
     "dash",
     "diffutils",
+    "dpkg",  # apt reads its table of architectures.
     "findutils",
     "git",
     "grep",
@@ -64,6 +71,9 @@ SKIPPED: Final = (
     r"lib(c6|stdc\+\+-\d+|gcc-\d+)-dev",
     r"lib(asan|hwasan|lsan|tsan|ubsan)\d+",  # Sanitizers, of use only to that toolchain.
     r"linux-libc-dev",
+    # Image tools ask for them to set up networks and to check signatures, which nothing here does.
+    r"containernetworking-plugins",
+    r"dirmngr|gnupg(-l10n)?|gpg(-agent|conf|sm)?|pinentry-curses",
 )
 
 # Commands that packages install by a script, which isn't run here.
@@ -77,7 +87,7 @@ PATHS_EXCLUDED: Final = (
     "./usr/share/man",
 )
 
-DOWNLOAD_BYTES: Final = 300_000_000  # Rounded up; only for the message that asks for patience.
+DOWNLOAD_BYTES: Final = 330_000_000  # Rounded up; only for the message that asks for patience.
 DISK_BYTES_NEEDED: Final = (
     1_600_000_000  # The packages and the tree exist side by side for a while.
 )

@@ -1,0 +1,1 @@
+"""What container images are made of."""
