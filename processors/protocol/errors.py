@@ -207,6 +207,14 @@ ERRORS: tuple[Row, ...] = (
         "make the three agree",
     ),
     Row(
+        "ERR_REGISTRY_MISMATCH",
+        "content_mismatch",
+        "never",
+        EXIT_ERROR,
+        "the files of an image are not the ones that were built",
+        "build, push and deploy the image again, and find out who changed it",
+    ),
+    Row(
         "ERR_MISSING_SECRET",
         "absent",
         "never",

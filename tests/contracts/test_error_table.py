@@ -44,6 +44,7 @@ DUE = {
 }
 # Rows of other commands, and where they are reached.
 ELSEWHERE = {
+    "ERR_REGISTRY_MISMATCH/content_mismatch": "tests/acceptance/pinned/test_images.py",
     "ERR_INPUTS/unwritable_target": "tests/contracts/test_world_command.py",
     "ERR_INPUTS/world_absent": "tests/contracts/test_ledger_command.py",
 }

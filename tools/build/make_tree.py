@@ -10,13 +10,12 @@ Run by Bazel with the toolchain's interpreter; standard library only.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import py_compile
 import shutil
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # Left out of every tree: what only an installer needs (RECORD lists files that we do not unpack).
@@ -40,34 +39,19 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, required=True, help="the folder to make")
     parser.add_argument("--source", action="append", default=[], help="PLACE=FILE in app/")
     parser.add_argument("--wheel", action="append", default=[], type=Path)
-    parser.add_argument("--root-out", type=Path, help="where the digest of app/ goes")
     parser.add_argument("--call", action="append", default=[], help="a line that ends start.py")
     given = parser.parse_args()
     app = given.tree / "app"
     for item in given.source:
         place, _, file = item.partition("=")
         _copy(Path(file), app / place)
-    if given.root_out:
-        given.root_out.write_text(source_root(app) + "\n")
-    (given.tree / "start.py").write_text(_START.format(call="\n".join(given.call)))
+    (given.tree / "start.py").write_text(start_text(given.call))
     site = given.tree / "site-packages"
     site.mkdir(parents=True)
     for wheel in sorted(given.wheel):
         _unpack(wheel, site)
     for folder in (app, site):
         _compile(folder, given.tree)
-
-
-def source_root(folder: Path) -> str:
-    """The digest of a folder's files: their relative names and contents, in order of name."""
-    files = {
-        path.relative_to(folder).as_posix(): "sha256:"
-        + hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-    text = json.dumps(files, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -77,19 +61,34 @@ def _copy(source: Path, target: Path) -> None:
     target.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
 
 
-def _unpack(wheel: Path, site: Path) -> None:
-    """Unpack a wheel's importable part (binary distribution format, "Installing a wheel")."""
+def start_text(calls: list[str]) -> str:
+    """The file that a program starts with; ``calls`` are its last lines."""
+    return _START.format(call="\n".join(calls))
+
+
+def wheel_files(wheel: Path) -> Iterator[tuple[str, bytes]]:
+    """A wheel's importable files, as places below site-packages with their bytes.
+
+    See the binary distribution format, "Installing a wheel".
+    """
     with zipfile.ZipFile(wheel) as archive:
         for info in sorted(archive.infolist(), key=lambda item: item.filename):
             place = _place(info.filename)
             if info.is_dir() or place is None:
                 continue
-            target = site / place
-            if ".." in Path(place).parts or target.exists():
-                raise SystemExit(f"{wheel.name}: {info.filename} leaves its place or stands twice")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(archive.read(info))
-            target.chmod(0o644)
+            if ".." in Path(place).parts:
+                raise SystemExit(f"{wheel.name}: {info.filename} leaves its place")
+            yield place, archive.read(info)
+
+
+def _unpack(wheel: Path, site: Path) -> None:
+    for place, data in wheel_files(wheel):
+        target = site / place
+        if target.exists():
+            raise SystemExit(f"{wheel.name}: {place} stands twice")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        target.chmod(0o644)
 
 
 def _place(name: str) -> str | None:

@@ -22,7 +22,6 @@ PACKAGES: Final = (
     "apt",  # Finds the machine's Debian mirror, from which image targets take their base.
     "bazel-bootstrap",
     "bubblewrap",  # Enters the root; run from the root itself, so the host needs none.
-    "buildah",  # What image builds are measured against.
     "ca-certificates",
     "crane",  # A container registry in one process, for image targets and their tests.
     "debian-archive-keyring",  # What apt checks the base's package lists with.
@@ -71,8 +70,7 @@ SKIPPED: Final = (
     r"lib(c6|stdc\+\+-\d+|gcc-\d+)-dev",
     r"lib(asan|hwasan|lsan|tsan|ubsan)\d+",  # Sanitizers, of use only to that toolchain.
     r"linux-libc-dev",
-    # Image tools ask for them to set up networks and to check signatures, which nothing here does.
-    r"containernetworking-plugins",
+    # Image tools ask for them to check signatures, which nothing here does.
     r"dirmngr|gnupg(-l10n)?|gpg(-agent|conf|sm)?|pinentry-curses",
 )
 

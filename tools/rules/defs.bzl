@@ -3,12 +3,15 @@
     py_module   one Python module, its imports checked against its direct dependencies
     py_command  a program of the orchestrator that starts fast
     processor   what ``run_processor`` runs: a checked registry and a tree of files
+    processor_image
+                its image, and the digest that gets pinned
     lane_test   a pytest file; its folder is its lane
     sources     every Python file of a package, for lint and types
     wheel_script
                 a program that a wheel carries
 """
 
+load("//tools/rules/private:image.bzl", _processor_image = "processor_image", _protocol_layer = "protocol_layer")
 load("//tools/rules/private:lane_test.bzl", _lane_test = "lane_test")
 load("//tools/rules/private:processor.bzl", _processor = "processor")
 load("//tools/rules/private:py_command.bzl", _py_command = "py_command")
@@ -18,6 +21,8 @@ load("//tools/rules/private:wheel_script.bzl", _wheel_script = "wheel_script")
 
 lane_test = _lane_test
 processor = _processor
+processor_image = _processor_image
+protocol_layer = _protocol_layer
 py_command = _py_command
 py_module = _py_module
 sources = _sources

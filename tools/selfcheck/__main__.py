@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.selfcheck import building, lanes, layout, readme, running, surface
+from tools.selfcheck import building, images, lanes, layout, readme, running, surface
 from tools.selfcheck.check import CHECKS, Check, CheckError, Sabotage
 from tools.selfcheck.scratch import Scratch
 
@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULT = ".selfcheck.json"
 MODULES = (
     building,
+    images,
     lanes,
     layout,
     readme,

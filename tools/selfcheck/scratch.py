@@ -35,19 +35,20 @@ class Scratch:
         root: The copy's folder.
     """
 
-    def __init__(self, origin: Path) -> None:
+    def __init__(self, origin: Path, place: str = "copy") -> None:
         name = hashlib.sha256(str(origin).encode()).hexdigest()[:12]
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         # The copy's path stays the same, so that a second run finds the first one's build.
         self._folder = cache / "world-orchestrator" / f"selfcheck-{name}"
         self._origin = origin
-        self.root = self._folder / "copy"
+        self.root = self._folder / place
+        self._output_base = self._folder / f"{place}.output_base"
         self._originals: dict[Path, bytes | None] = {}
 
     def fill(self) -> None:
         """Copy what git tracks and what it would track; wait for another run to end first."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self._folder / "lock").open("w")
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = self.root.with_suffix(".lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.remove()
         for name in self.files():
@@ -55,6 +56,14 @@ class Scratch:
             if source.is_symlink() or source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target, follow_symlinks=False)
+
+    def twin(self, place: str) -> Scratch:
+        """Another copy, of this one as it is now, with an output base of its own."""
+        other = Scratch(self._origin, place)
+        other.remove()
+        ignore = shutil.ignore_patterns("bazel-*")
+        shutil.copytree(self.root, other.root, symlinks=True, ignore=ignore)
+        return other
 
     def files(self, *patterns: str) -> list[str]:
         """The repository's files, by git's patterns."""
@@ -99,7 +108,7 @@ class Scratch:
 
     def command(self, *words: str, startup: Sequence[str] = ()) -> list[str]:
         """The argument vector of a Bazel command on the copy."""
-        base = f"--output_base={self._folder / 'output_base'}"
+        base = f"--output_base={self._output_base}"
         return [str(self.root / "tools/bazel"), *startup, base, *words]
 
     def bazel(

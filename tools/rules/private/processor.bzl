@@ -1,8 +1,18 @@
 """processor: a checked registry and the tree of files that runs, from source or in an image."""
 
 load(":py_module.bzl", "py_module")
-load(":python.bzl", "TOOLCHAIN")
-load(":tree.bzl", "TREE_ATTRS", "make_tree", "whl")
+load(":python.bzl", "TOOLCHAIN", "run_script")
+load(":tree.bzl", "TREE_ATTRS", "make_tree", "own_sources", "placed", "wheel_files", "whl")
+
+ProcessorInfo = provider(
+    doc = "What a processor consists of.",
+    fields = {
+        "call": "the lines that its start.py ends with",
+        "description": "its processor.json",
+        "sources": "{place in app/: File} of its own files and the protocol's",
+        "wheels": "depset of its wheels",
+    },
+)
 
 _CALL = [
     "from {module}.main import run",
@@ -10,52 +20,75 @@ _CALL = [
     "main(run)",
 ]
 
-def _describe(ctx, args, inputs, output):
-    args.add("--registry", ctx.file.registry)
-    args.add("--folder", ctx.label.package)
-    ctx.actions.run(
-        executable = ctx.executable._describe,
-        arguments = [args],
-        inputs = [ctx.file.registry] + inputs,
-        outputs = [output],
-        mnemonic = "DescribeProcessor",
-        progress_message = "Checking the registry of %{label}",
-    )
-
-def _processor_impl(ctx):
+def _check_registry(ctx):
+    """Checks registry.yaml; returns what is known of it, and the processor's own copy."""
+    checked = ctx.actions.declare_file("checked.json")
     registry = ctx.actions.declare_file("registry.json")
     args = ctx.actions.args()
+    args.add("--registry", ctx.file.registry)
+    args.add("--folder", ctx.label.package)
     args.add("--registry-out", registry)
-    _describe(ctx, args, [], registry)
-
-    source_root = ctx.actions.declare_file("source_root")
-    tree = make_tree(
-        ctx,
-        "tree",
-        [line.format(module = ctx.label.package.replace("/", ".")) for line in _CALL],
-        extra = {registry.short_path: registry},
-        source_root = source_root,
+    args.add("--checked-out", checked)
+    ctx.actions.run(
+        executable = ctx.executable._check_registry,
+        arguments = [args],
+        inputs = [ctx.file.registry],
+        outputs = [checked, registry],
+        mnemonic = "CheckRegistry",
+        progress_message = "Checking the registry of %{label}",
     )
+    return checked, registry
 
+def _describe(ctx, checked, sources):
     description = ctx.actions.declare_file("processor.json")
     args = ctx.actions.args()
-    args.add("--processor-out", description)
-    args.add("--source-root", source_root)
+    args.use_param_file("@%s", use_always = True)
+    args.set_param_file_format("multiline")
+    args.add("--checked", checked)
+    args.add_all(placed(sources), before_each = "--source")
     args.add("--lock", ctx.file._lock)
-    _describe(ctx, args, [source_root, ctx.file._lock], description)
+    args.add("--out", description)
+    run_script(
+        ctx,
+        ctx.file._describe,
+        [args],
+        depset([checked, ctx.file._lock] + sources.values()),
+        [description],
+        "DescribeProcessor",
+        "Describing %{label}",
+    )
+    return description
 
+def _processor_impl(ctx):
+    checked, registry = _check_registry(ctx)
+    call = [line.format(module = ctx.label.package.replace("/", ".")) for line in _CALL]
+    sources = own_sources(ctx) | {registry.short_path: registry}
+    tree = make_tree(ctx, "tree", call, sources = sources)
+    description = _describe(ctx, checked, sources)
     files = depset([description, tree])
-    return [DefaultInfo(files = files, runfiles = ctx.runfiles(transitive_files = files))]
+    return [
+        DefaultInfo(files = files, runfiles = ctx.runfiles(transitive_files = files)),
+        ProcessorInfo(
+            call = call,
+            description = description,
+            sources = sources,
+            wheels = wheel_files(ctx),
+        ),
+    ]
 
 _processor = rule(
     implementation = _processor_impl,
     doc = "One processor: processor.json and the folder tree/ beside it.",
     attrs = TREE_ATTRS | {
         "registry": attr.label(allow_single_file = [".yaml"], mandatory = True),
-        "_describe": attr.label(
-            default = "//tools/build:describe_processor",
+        "_check_registry": attr.label(
+            default = "//tools/build:check_registry",
             executable = True,
             cfg = "exec",
+        ),
+        "_describe": attr.label(
+            default = "//tools/build:describe_processor.py",
+            allow_single_file = True,
         ),
         "_lock": attr.label(default = "//:requirements_lock.txt", allow_single_file = True),
     },

@@ -1,0 +1,229 @@
+"""processor_image: a processor's image, its digest, and the test of what is in it.
+
+Layers, from what changes seldom to what changes often: the base, the wheels, the protocol, the
+processor. Each is packed by our own rule, so that its bytes are the same on every machine; the
+image is assembled by rules_oci.
+"""
+
+load("@rules_oci//oci:defs.bzl", "oci_image", "oci_image_index")
+load("@rules_python//python:py_info.bzl", "PyInfo")
+load("@rules_python//python:py_test.bzl", "py_test")
+load(":processor.bzl", "ProcessorInfo")
+load(":tree.bzl", "placed")
+
+LayerInfo = provider(
+    doc = "A layer of a processor's image.",
+    fields = {"files": "JSON file: the digest of each file, by its place in the processor's folder"},
+)
+
+_SHARED = "processors/protocol/"
+_SHARED_FILES = ["processors/__init__.py"]  # the packages around it
+
+_PACKER = {
+    "_pack_layer": attr.label(
+        default = "//tools/build:pack_layer",
+        executable = True,
+        cfg = "exec",
+    ),
+}
+
+def _is_shared(file):
+    return file.short_path.startswith(_SHARED) or file.short_path in _SHARED_FILES
+
+def _pack(ctx, *, sources = {}, wheels = depset(), more = None, inputs = [], outputs = []):
+    """Packs one layer; returns the target's providers.
+
+    Args:
+      ctx: The rule's context; the layer is named after the target.
+      sources: {place in app/: File}.
+      wheels: A depset of wheels.
+      more: Further Args, or None.
+      inputs: What they name.
+      outputs: What they make.
+    """
+    layer = ctx.actions.declare_file(ctx.label.name + ".tar.gz")
+    files = ctx.actions.declare_file(ctx.label.name + ".files.json")
+    args = ctx.actions.args()
+    args.use_param_file("@%s", use_always = True)
+    args.set_param_file_format("multiline")
+    args.add("--layer", layer)
+    args.add("--files", files)
+    args.add_all(placed(sources), before_each = "--source")
+    args.add_all(wheels, before_each = "--wheel")
+    ctx.actions.run(
+        executable = ctx.executable._pack_layer,
+        arguments = [args] + ([more] if more else []),
+        inputs = depset(sources.values() + inputs, transitive = [wheels]),
+        outputs = [layer, files] + outputs,
+        env = {"PYTHONHASHSEED": "0"},
+        mnemonic = "PackLayer",
+        progress_message = "Packing layer %{label}",
+    )
+    return [DefaultInfo(files = depset([layer])), LayerInfo(files = files)]
+
+def _packages_layer_impl(ctx):
+    return _pack(ctx, wheels = ctx.attr.processor[ProcessorInfo].wheels)
+
+_packages_layer = rule(
+    implementation = _packages_layer_impl,
+    doc = "The wheels of a processor.",
+    attrs = _PACKER | {"processor": attr.label(mandatory = True, providers = [ProcessorInfo])},
+)
+
+def _protocol_layer_impl(ctx):
+    every = depset(transitive = [module[PyInfo].transitive_sources for module in ctx.attr.modules])
+    foreign = [file.short_path for file in every.to_list() if not _is_shared(file)]
+    if foreign:
+        fail("the protocol's layer would hold {}".format(", ".join(foreign)))
+    return _pack(ctx, sources = {file.short_path: file for file in every.to_list()})
+
+protocol_layer = rule(
+    implementation = _protocol_layer_impl,
+    doc = "The protocol: the same layer in every image.",
+    attrs = _PACKER | {"modules": attr.label_list(mandatory = True, providers = [PyInfo])},
+)
+
+def _processor_layer_impl(ctx):
+    processor = ctx.attr.processor[ProcessorInfo]
+    outputs = {
+        "--cmd": ctx.outputs.cmd,
+        "--content-root": ctx.outputs.content_root,
+        "--entrypoint": ctx.outputs.entrypoint,
+        "--labels": ctx.outputs.labels,
+    }
+    below = [layer[LayerInfo].files for layer in ctx.attr.below]
+    args = ctx.actions.args()
+    args.use_param_file("@%s", use_always = True)
+    args.set_param_file_format("multiline")
+    args.add_all(processor.call, before_each = "--call")
+    args.add("--description", processor.description)
+    args.add_all(below, before_each = "--below")
+    args.add("--licence", ctx.attr.licence)
+    for flag, file in outputs.items():
+        args.add(flag, file)
+    return _pack(
+        ctx,
+        sources = {
+            at: file
+            for at, file in processor.sources.items()
+            if not _is_shared(file)
+        },
+        more = args,
+        inputs = [processor.description] + below,
+        outputs = outputs.values(),
+    )
+
+_processor_layer = rule(
+    implementation = _processor_layer_impl,
+    doc = "A processor's own files, and what its image is known by.",
+    attrs = _PACKER | {
+        "below": attr.label_list(mandatory = True, providers = [LayerInfo]),
+        "cmd": attr.output(mandatory = True),
+        "content_root": attr.output(mandatory = True),
+        "entrypoint": attr.output(mandatory = True),
+        "labels": attr.output(mandatory = True),
+        "licence": attr.string(mandatory = True),
+        "processor": attr.label(mandatory = True, providers = [ProcessorInfo]),
+    },
+)
+
+# What every container has, and nothing of the caller's; a local child has the same.
+_ENV = {
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PYTHONHASHSEED": "0",
+    "TZ": "UTC",
+}
+
+_USER = "65532:65532"  # nobody in particular, and not root
+
+_RUNNER = "//tools/testing:main.py"
+
+def _ref(folder):
+    """The ref that a processor's folder stands for."""
+    parts = folder.split("/")[-3:]
+    return "{}/{}@{}".format(parts[0], parts[1], parts[2].removeprefix("v"))
+
+def _structure_test(name, image, inputs, files, **kwargs):
+    """The test of what is in an image. It needs the base, so its lane is acceptance/pinned."""
+    example = {
+        "files": {label: "$(rootpath {})".format(file) for label, file in files.items()},
+        "inputs": inputs,
+        "ref": _ref(native.package_name()),
+    }
+    py_test(
+        name = name,
+        size = "medium",
+        srcs = [_RUNNER],
+        main = _RUNNER,
+        args = ["--lane=acceptance_pinned", "tests/acceptance/pinned/test_structure.py"],
+        data = [image, image + ".digest"] + files.values(),
+        env = {
+            "IMAGE_DIGEST": "$(rootpath {}.digest)".format(image),
+            "IMAGE_EXAMPLE": json.encode(example),
+            "IMAGE_LAYOUT": "$(rootpath {})".format(image),
+        },
+        tags = ["acceptance_pinned"],
+        visibility = ["//tests/acceptance/pinned:__pkg__"],
+        deps = [
+            "//tests/acceptance/pinned:structure",
+            "//tools/testing:runner",
+        ],
+        **kwargs
+    )
+
+def processor_image(
+        name,
+        example_inputs,
+        example_files = {},
+        processor = ":v1",
+        base = "//tools/images/base",
+        licence = "LicenseRef-Proprietary",
+        **kwargs):
+    """The image of a processor: ``NAME`` (an index), ``NAME.digest``, ``NAME_linux_amd64``.
+
+    Also ``NAME_test``, the test of what is in it.
+
+    Args:
+      name: The target's name.
+      example_inputs: Inputs that the processor answers in mock mode, for the test.
+      example_files: {name: label} of what the example attaches.
+      processor: The processor.
+      base: The ``oci_image`` to build on: Python 3.13 at /usr/bin/python3.13 for linux/amd64.
+      licence: The SPDX expression of the processor's licence.
+      **kwargs: Common attributes.
+    """
+    protocol = "//processors/protocol:layer"
+    visibility = ["//:__pkg__", "//tests:__subpackages__", "//tools:__subpackages__"]
+    _packages_layer(name = name + "_packages", processor = processor, **kwargs)
+    _processor_layer(
+        name = name + "_processor",
+        processor = processor,
+        below = [name + "_packages", protocol],
+        licence = licence,
+        cmd = name + "_cmd",
+        content_root = name + "_content_root",
+        entrypoint = name + "_entrypoint",
+        labels = name + "_labels",
+        **kwargs
+    )
+    oci_image(
+        name = name + "_linux_amd64",
+        base = base,
+        cmd = name + "_cmd",
+        entrypoint = name + "_entrypoint",
+        env = _ENV,
+        labels = name + "_labels",
+        tars = [name + "_packages", protocol, name + "_processor"],
+        user = _USER,
+        workdir = "/tmp",
+        visibility = visibility,
+        **kwargs
+    )
+    oci_image_index(
+        name = name,
+        images = [name + "_linux_amd64"],
+        visibility = visibility,
+        **kwargs
+    )
+    _structure_test(name + "_test", ":" + name, example_inputs, example_files)
