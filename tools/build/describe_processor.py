@@ -1,8 +1,8 @@
 """Write ``processor.json``, what the orchestrator knows of a processor.
 
-Its checked registry and how to start it from source, the digests of its sources and of the package
-lock. Run by Bazel with the toolchain's interpreter, since it is on the way from each changed line to
-a new image; standard library only.
+Its checked registry and how to start it from source, the digests of its sources and of the lock.
+Run by Bazel with the toolchain's interpreter and the standard library alone, since it is on the way
+from each changed line to a new image.
 """
 
 from __future__ import annotations

@@ -36,24 +36,24 @@ _LONG_AGO = 981_173_106  # seconds; the time of every file of the other copy
 
 
 @check(
-    "an image is the same from another path, output base, user, date, zone, without cache or sandbox",
+    "an image is the same by another user, path, output base, date and zone, uncached, unsandboxed",
     "IL-1",
     "BZ-7",
     sabotage=[
         (
             "tools/build/pack_layer.py",
             'f"{root}\\n".encode()',
-            'f"{root}\\n{__import__(\'time\').time() // 86400}".encode()',
+            "f\"{root}\\n{__import__('time').time() // 86400}\".encode()",
         ),
         (
             "tools/build/pack_layer.py",
             'f"{root}\\n".encode()',
-            'f"{root}\\n{__import__(\'os\').getuid()}".encode()',
+            "f\"{root}\\n{__import__('os').getuid()}\".encode()",
         ),
         (
             "tools/build/pack_layer.py",
             'f"{root}\\n".encode()',
-            'f"{root}\\n{__import__(\'os\').getcwd()}".encode()',
+            "f\"{root}\\n{__import__('os').getcwd()}\".encode()",
         ),
     ],
 )
@@ -79,7 +79,7 @@ def one_byte(scratch: Scratch) -> None:
         for number, (changed, moved) in enumerate(
             (
                 (_SOURCE, {"doc/extract": ["processor"], "llm/chat": []}),
-                (_PROTOCOL, dict.fromkeys(_IMAGES, ["protocol", "processor"])),
+                (_PROTOCOL, {name: ["protocol", "processor"] for name in _IMAGES}),
             )
         ):
             scratch.write(changed, scratch.read(changed) + "#\n")
@@ -128,12 +128,15 @@ def _elsewhere(scratch: Scratch) -> Iterator[tuple[Scratch, list[str]]]:
         python.chmod(0o755)
         other.bazel("clean")
         root = python.parents[2]
-        yield other, [
-            f"--repo_env=MONOREPO_PRIVATE_ROOT={root}",
-            "--spawn_strategy=local",
-            "--disk_cache=",
-            "--action_env=TZ=Asia/Kathmandu",
-        ]
+        yield (
+            other,
+            [
+                f"--repo_env=MONOREPO_PRIVATE_ROOT={root}",
+                "--spawn_strategy=local",
+                "--disk_cache=",
+                "--action_env=TZ=Asia/Kathmandu",
+            ],
+        )
     finally:
         other.close()
 

@@ -1,9 +1,9 @@
-"""Where the interpreter and pip of the private root are."""
+"""Where the private root is, and its interpreter and pip."""
 
 PYTHON_VERSION = "3.13"
 
-def private_python(ctx):
-    """Returns the absolute path of the private root's interpreter.
+def private_root(ctx):
+    """Returns the absolute path of the private root.
 
     Args:
       ctx: a repository or module context; it is evaluated again when the private root changes.
@@ -14,7 +14,11 @@ def private_python(ctx):
     root = ctx.getenv("MONOREPO_PRIVATE_ROOT")
     if not root:
         fail("MONOREPO_PRIVATE_ROOT is not set: tools/overlay works only in Bazel that tools/bazel starts from the private root")
-    return root + "/usr/bin/python" + PYTHON_VERSION
+    return root
+
+def private_python(ctx):
+    """Returns the absolute path of the private root's interpreter; `ctx` as for private_root."""
+    return private_root(ctx) + "/usr/bin/python" + PYTHON_VERSION
 
 def check_python_version(where, version):
     """Fails unless `version` is the one that the private root has."""

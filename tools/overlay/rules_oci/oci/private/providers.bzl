@@ -1,0 +1,8 @@
+"""The provider, with the field that the workspace reads."""
+
+CraneInfo = provider(
+    doc = "How to start crane.",
+    fields = {
+        "binary": "File: the program",
+    },
+)
