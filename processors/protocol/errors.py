@@ -215,6 +215,14 @@ ERRORS: tuple[Row, ...] = (
         "build, push and deploy the image again, and find out who changed it",
     ),
     Row(
+        "ERR_REGISTRY_MISMATCH",
+        "referrer_mismatch",
+        "never",
+        EXIT_ERROR,
+        "a bill of materials or a provenance statement in the registry is not about the image",
+        "push the image again from the sources it is to be pinned with",
+    ),
+    Row(
         "ERR_MISSING_SECRET",
         "absent",
         "never",

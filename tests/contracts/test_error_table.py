@@ -47,6 +47,7 @@ ELSEWHERE = {
     "ERR_REGISTRY_MISMATCH/content_mismatch": "tests/acceptance/pinned/test_images.py",
     "ERR_INPUTS/unwritable_target": "tests/contracts/test_world_command.py",
     "ERR_INPUTS/world_absent": "tests/contracts/test_ledger_command.py",
+    "ERR_REGISTRY_MISMATCH/referrer_mismatch": "tests/unit/test_referrers.py",
 }
 BUSY = "ERR_INPUTS/world_busy"
 # Acceptance rows that are due with this table; the other codes' rows need what comes later.

@@ -2,6 +2,8 @@
 
     py_module   one Python module, its imports checked against its direct dependencies
     py_command  a program of the orchestrator that starts fast
+    image_referrers
+                an image's bill of materials and provenance, with the image as their subject
     processor   what ``run_processor`` runs: a checked registry and a tree of files
     processor_image
                 its image, and the digest that gets pinned
@@ -16,9 +18,11 @@ load("//tools/rules/private:lane_test.bzl", _lane_test = "lane_test")
 load("//tools/rules/private:processor.bzl", _processor = "processor")
 load("//tools/rules/private:py_command.bzl", _py_command = "py_command")
 load("//tools/rules/private:py_module.bzl", _py_module = "py_module")
+load("//tools/rules/private:referrers.bzl", _image_referrers = "image_referrers")
 load("//tools/rules/private:sources.bzl", _sources = "sources")
 load("//tools/rules/private:wheel_script.bzl", _wheel_script = "wheel_script")
 
+image_referrers = _image_referrers
 lane_test = _lane_test
 processor = _processor
 processor_image = _processor_image

@@ -72,7 +72,7 @@ def _processor_impl(ctx):
             call = call,
             description = description,
             sources = sources,
-            wheels = wheel_files(ctx),
+            wheels = wheel_files(ctx.attr.wheels),
         ),
     ]
 

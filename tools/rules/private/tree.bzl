@@ -13,6 +13,10 @@ def whl(package):
     """The wheel's label of a package label: ``@pypi//x`` → ``@pypi//x:whl``."""
     return package + ":whl"
 
+def place(file):
+    """A source's argument: where it stands in the repository, and its file."""
+    return "{}={}".format(file.short_path, file.path)
+
 def own_sources(ctx):
     """The sources of a rule with TREE_ATTRS, but not those of packages: {place in app/: File}."""
     every = depset(transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps])
@@ -24,14 +28,14 @@ def own_sources(ctx):
 
 def placed(sources):
     """Sources as the scripts take them: PLACE=FILE."""
-    return ["{}={}".format(place, file.path) for place, file in sources.items()]
+    return ["{}={}".format(at, file.path) for at, file in sources.items()]
 
-def wheel_files(ctx):
-    """The wheels of a rule with TREE_ATTRS and those that they need, as a depset."""
+def wheel_files(targets):
+    """Wheels and those that they depend on, as a depset of Files."""
     return depset(transitive = [
         part
-        for wheel in ctx.attr.wheels
-        for part in (wheel[DefaultInfo].files, wheel[DefaultInfo].default_runfiles.files)
+        for target in targets
+        for part in (target[DefaultInfo].files, target[DefaultInfo].default_runfiles.files)
     ])
 
 def make_tree(ctx, name, call, sources = None):
@@ -48,7 +52,7 @@ def make_tree(ctx, name, call, sources = None):
     """
     tree = ctx.actions.declare_directory(name)
     ours = own_sources(ctx) if sources == None else sources
-    wheels = wheel_files(ctx)
+    wheels = wheel_files(ctx.attr.wheels)
     args = ctx.actions.args()
     args.use_param_file("@%s", use_always = True)
     args.set_param_file_format("multiline")
