@@ -20,7 +20,7 @@ MEMBERS = (
     Member("usr/share/note", 0o644, b" ".join(b"%d" % (n * n) for n in range(9999))),
 )
 # Moves with the form of a layer or the locked libdeflate; then every image's digest does.
-GOLDEN = "sha256:94dac763d62c4db35511b9c6310070f7a598631c1e3bceacbb9f893e9a0d58f3"
+GOLDEN = "sha256:97defd70acb73c8200accfb517a7c07885c5776889dd8eb7f8dec83a03abdeba"
 
 
 def _read(tar: bytes) -> list[tarfile.TarInfo]:
@@ -59,7 +59,7 @@ def test_what_is_compressed_is_read_back_and_its_header_names_no_time_and_no_fil
     data = layers.compress(b"abc" * 1000)
 
     assert gzip.decompress(data) == b"abc" * 1000
-    assert data[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+    assert data[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 @pytest.mark.parametrize("path", ["a" * 101, "b" * 90 + "/" + "ő" * 90, "c/" * 90 + "d" * 101])
