@@ -130,6 +130,15 @@ def layer(artifact_type: str, digest: str, size: int) -> dict[str, Json]:
     return {"mediaType": artifact_type, "digest": digest, "size": size, "annotations": named}
 
 
+def artifact_type_of(manifest: bytes) -> str:
+    """What a manifest of the list of referrers is, by its own word; "" if it does not say.
+
+    The list is not to be asked: clients that keep it in a tag write the configuration's type there.
+    """
+    read = _Reader(manifest, "a referrer's manifest", MANIFEST_BYTES_MAX)
+    return read.text("artifactType") if read.has("artifactType") else ""
+
+
 def document_of(manifest: bytes, artifact_type: str, expected: Expected) -> tuple[str, int]:
     """Digest and size of the document that a manifest is there for.
 
@@ -276,6 +285,9 @@ class _Reader:
                 case _:
                     raise self.wrong(_dotted(path), "is missing")
         return value
+
+    def has(self, key: str) -> bool:
+        return key in self._value
 
     def only(self, keys: set[str]) -> None:
         if self._value.keys() != keys:

@@ -9,6 +9,7 @@ load("@rules_oci//oci:defs.bzl", "oci_image", "oci_image_index")
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("@rules_python//python:py_test.bzl", "py_test")
 load(":processor.bzl", "ProcessorInfo")
+load(":referrers.bzl", "image_referrers")
 load(":tree.bzl", "placed")
 
 LayerInfo = provider(
@@ -68,6 +69,15 @@ _packages_layer = rule(
     implementation = _packages_layer_impl,
     doc = "The wheels of a processor.",
     attrs = _PACKER | {"processor": attr.label(mandatory = True, providers = [ProcessorInfo])},
+)
+
+def _wheels_impl(ctx):
+    return [DefaultInfo(files = ctx.attr.processor[ProcessorInfo].wheels)]
+
+_wheels = rule(
+    implementation = _wheels_impl,
+    doc = "The wheels of a processor, as files.",
+    attrs = {"processor": attr.label(mandatory = True, providers = [ProcessorInfo])},
 )
 
 def _protocol_layer_impl(ctx):
@@ -178,11 +188,13 @@ def processor_image(
         example_files = {},
         processor = ":v1",
         base = "//tools/images/base",
+        base_lock = "//tools/images:base.lock.json",
         licence = "LicenseRef-Proprietary",
         **kwargs):
     """The image of a processor: ``NAME`` (an index), ``NAME.digest``, ``NAME_linux_amd64``.
 
-    Also ``NAME_test``, the test of what is in it.
+    Also ``NAME_sbom`` and ``NAME_provenance``, which accompany it in a registry, and ``NAME_test``,
+    the test of what is in it.
 
     Args:
       name: The target's name.
@@ -190,6 +202,7 @@ def processor_image(
       example_files: {name: label} of what the example attaches.
       processor: The processor.
       base: The ``oci_image`` to build on: Python 3.13 at /usr/bin/python3.13 for linux/amd64.
+      base_lock: The lock of the base's packages, or None if the base is no base of ours.
       licence: The SPDX expression of the processor's licence.
       **kwargs: Common attributes.
     """
@@ -224,6 +237,19 @@ def processor_image(
         name = name,
         images = [name + "_linux_amd64"],
         visibility = visibility,
+        **kwargs
+    )
+    _wheels(name = name + "_wheels", processor = processor, **kwargs)
+    image_referrers(
+        name = name,
+        base = base,
+        base_lock = base_lock,
+        content_root = name + "_content_root",
+        image = name,
+        processor = processor,
+        protocol = ["//processors/protocol:files"],
+        visibility = visibility,
+        wheels = [name + "_wheels"],
         **kwargs
     )
     _structure_test(name + "_test", ":" + name, example_inputs, example_files)
