@@ -114,7 +114,9 @@ def test_seed_zone_folder_and_order_change_no_byte(kind: str, tmp_path: Path) ->
 
     assert made[0] == made[1]
     assert made[0]["digest"].startswith(b"sha256:")
-    if kind == "sbom":  # the statement's materials are files that the rule has and this call has not
+    if (
+        kind == "sbom"
+    ):  # the statement's materials are files that the rule has and this call has not
         assert made[0].pop("digest").decode() == digest_of(kind) + "\n"
         assert made[0] == {f"layout/{k}": v for k, v in files(PAPER / f"about_{kind}").items()}
 

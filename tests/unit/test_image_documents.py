@@ -90,7 +90,9 @@ def test_the_root_of_a_bill_is_the_image_and_depends_on_all_of_it(made: Path) ->
 def test_licences_are_what_the_wheels_declare(made: Path) -> None:
     bill = json.loads(bill_of(made))
 
-    assert {each["name"]: each["licenses"] for each in bill["components"] if "licenses" in each} == {
+    assert {
+        each["name"]: each["licenses"] for each in bill["components"] if "licenses" in each
+    } == {
         "alpha-beta": [{"acknowledgement": "declared", "expression": "MIT OR Apache-2.0"}],
         "gamma": [{"license": {"acknowledgement": "declared", "id": "BSD-3-Clause"}}],
         "delta": [{"license": {"acknowledgement": "declared", "name": "MIT License"}}],
