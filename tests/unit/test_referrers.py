@@ -189,6 +189,7 @@ def test_no_field_of_a_manifest_may_differ_or_be_missing(kind: str) -> None:
     assert tried >= 3 * 14
     for key in good:
         assert refused(kind, without(good, (key,)), document)
+    assert refused(kind, changed(good, ("schemaVersion",), 2.0), document)
     for path in (("more",), ("subject", "more"), ("config", "data"), ("layers", 0, "urls")):
         assert refused(kind, changed(good, path, "x"), document)
 
@@ -274,6 +275,7 @@ FOREIGN: list[tuple[str, Path, object, str]] = [
     (IN_TOTO, (*BUILD, "resolvedDependencies", 1, "name"), "other", "source-root"),
     (IN_TOTO, (*BUILD, "resolvedDependencies", 1, "name"), "base", "twice"),
     (IN_TOTO, (*BUILD, "resolvedDependencies", 0, "digest"), {"md5": "0"}, "SHA-256"),
+    (IN_TOTO, (*BUILD, "resolvedDependencies", 0, "digest", "md5"), "0", "SHA-256 alone"),
     (IN_TOTO, (*BUILD, "resolvedDependencies", 0), "base", "name is missing"),
     (IN_TOTO, (*RUN, "byproducts", 0, "name"), "other", "content root"),
     (IN_TOTO, (*RUN, "byproducts"), [], "content root"),
