@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.selfcheck import building, images, lanes, layout, readme, running, surface
+from tools.selfcheck import building, images, lanes, layout, readme, running, stand_in, surface
 from tools.selfcheck.check import CHECKS, Check, CheckError, Sabotage
 from tools.selfcheck.scratch import Scratch
 
@@ -30,6 +30,7 @@ MODULES = (
     layout,
     readme,
     running,
+    stand_in,
     surface,
 )  # Importing them registers their checks.
 

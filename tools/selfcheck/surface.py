@@ -12,7 +12,10 @@ from tools.selfcheck.layout import build_files
 from tools.selfcheck.scratch import Scratch
 
 _STAND_IN = "tools/overlay/rules_python/python"
+_OCI_STAND_IN = "tools/overlay/rules_oci/oci"
 _RULES = ("py_binary", "py_library", "py_test")
+_OCI_RULES = ("oci_image", "oci_image_index")
+_MODULES = ("rules_oci", "rules_python")
 # Attributes that Bazel itself gives to rules or tests; a stand-in has them without asking.
 _COMMON = frozenset(
     [
@@ -32,8 +35,8 @@ _COMMON = frozenset(
 )
 
 
-def _surface(scratch: Scratch) -> dict[str, dict[str, object]]:
-    found = json.loads(scratch.read("tools/overlay/surface.json"))["rules_python"]
+def _surface(scratch: Scratch, module: str) -> dict[str, dict[str, object]]:
+    found = json.loads(scratch.read("tools/overlay/surface.json"))[module]
     assert isinstance(found, dict)
     return found
 
@@ -142,7 +145,71 @@ def surface_is_true(scratch: Scratch) -> None:
         "extensions": extensions,
         "hub": {"targets": ast.literal_eval(hub["_HUB_TARGETS"]), "requirements.bzl": public},
     }
-    expect_same("the stand-in, and surface.json", list(_flat(seen)), list(_flat(_surface(scratch))))
+    listed = _surface(scratch, "rules_python")
+    expect_same("the stand-in, and surface.json", list(_flat(seen)), list(_flat(listed)))
+
+
+@check(
+    "surface.json lists exactly what the stand-in of rules_oci has",
+    "BZ-8",
+    sabotage=[
+        ("tools/overlay/surface.json", '"oci_image_index": ["images"]', '"oci_image_index": []'),
+        (f"{_OCI_STAND_IN}/defs.bzl", "\noci_image =", "\noci_push = _oci_image\noci_image ="),
+        (f"{_OCI_STAND_IN}/BUILD.bazel", '"crane_toolchain_type"', '"crane_type"'),
+        (f"{_OCI_STAND_IN}/private/crane.bzl", "crane_info =", "crane ="),
+        (f"{_OCI_STAND_IN}/private/macros.bzl", 'name + ".digest"', 'name + ".sha256"'),
+        (f"{_OCI_STAND_IN}/private/providers.bzl", '"binary"', '"version"'),
+        (
+            f"{_OCI_STAND_IN}/private/rules.bzl",
+            '        "base": attr',
+            '        "resource_set": attr.string(),\n        "base": attr',
+        ),
+    ],
+)
+def oci_surface_is_true(scratch: Scratch) -> None:
+    """As for rules_python; the macros add names to a target's own, and those are listed as well."""
+    label = "@rules_oci//oci"
+    rules = _assigned(_tree(scratch, f"{_OCI_STAND_IN}/private/rules.bzl"))
+    providers = _assigned(_tree(scratch, f"{_OCI_STAND_IN}/private/providers.bzl"))
+    types = _calls(_tree(scratch, f"{_OCI_STAND_IN}/BUILD.bazel"), "toolchain_type")
+    [toolchain] = _calls(_tree(scratch, f"{_OCI_STAND_IN}/private/crane.bzl"), "ToolchainInfo")
+    helpers = {
+        suffix
+        for node in ast.walk(_tree(scratch, f"{_OCI_STAND_IN}/private/macros.bzl"))
+        if isinstance(node, ast.BinOp) and getattr(node.left, "id", "") == "name"
+        for suffix in _texts([node.right])
+    }
+    seen = {
+        "loads": {
+            f"{label}:{path.name}": list(_assigned(_tree(scratch, f"{_OCI_STAND_IN}/{path.name}")))
+            for path in (scratch.root / _OCI_STAND_IN).glob("*.bzl")
+        },
+        "rules": {
+            name: [key for key in _keys(_word(rules[name], "attrs"), rules) if key[0] != "_"]
+            for name in _OCI_RULES
+        },
+        "providers": {
+            name: _keys(_word(value, "fields"), providers) for name, value in providers.items()
+        },
+        "toolchain_types": {
+            f"{label}:{name}": [str(word.arg) for word in toolchain.keywords]
+            for call in types
+            for name in _texts([_word(call, "name")])
+        },
+        "helpers": {"NAME": sorted(helpers)},
+    }
+    listed = _surface(scratch, "rules_oci")
+    expect_same("the stand-in, and surface.json", list(_flat(seen)), list(_flat(listed)))
+
+
+def _calls(tree: ast.Module, name: str) -> list[ast.Call]:
+    """The calls of a function, or of a method, by its last name."""
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and name in (getattr(node.func, "id", ""), getattr(node.func, "attr", ""))
+    ]
 
 
 def _resolve(value: ast.expr, names: dict[str, ast.expr]) -> ast.expr:
@@ -162,17 +229,19 @@ def _resolve(value: ast.expr, names: dict[str, ast.expr]) -> ast.expr:
             "@rules_python//python:py_test.bzl",
             "@rules_python//python:x.bzl",
         ),
+        ("tools/overlay/surface.json", '        "variant",\n', ""),
+        ("tools/overlay/surface.json", '["oci_image", "oci_image_index"]', '["oci_image"]'),
     ],
 )
 def surface_is_enough(scratch: Scratch) -> None:
     """What is listed and not in use is printed; it is what a connected user may expect to work."""
     used = {*_used_loads(scratch), *_used_attributes(scratch), *_used_fields(scratch)}
     used |= {*_used_tags(scratch), *_used_hub(scratch)}
-    listed = set(_flat(_surface(scratch)))
+    listed = {line for module in _MODULES for line in _flat(_surface(scratch, module))}
     expect(len(used) > 20, f"the scan is blind: {sorted(used)}")
     missing = sorted(used - listed)
     expect(not missing, f"in use and not in surface.json: {missing}")
-    idle = sorted(line for line in listed - used if not line.startswith("hub"))
+    idle = sorted(line for line in listed - used if not line.startswith(("hub", "helpers")))
     print(f"      listed and not in use: {'; '.join(idle) or 'nothing'}")
 
 
@@ -181,16 +250,15 @@ def _used_loads(scratch: Scratch) -> Iterator[str]:
         for node in ast.walk(_tree(scratch, name)):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load":
                 label, *names = _texts([*node.args, *(word.value for word in node.keywords)])
-                if label.startswith("@rules_python//"):
+                if label.startswith(("@rules_oci//", "@rules_python//")):
                     yield from (f"loads > {label} > {word}" for word in names)
 
 
 def _used_attributes(scratch: Scratch) -> Iterator[str]:
-    text = "\n".join(
-        scratch.query('kind("py_(binary|library|test) rule", //...)', "--output=build")
-    )
+    kinds = "(py_(binary|library|test)|oci_image(_index)?) rule"
+    text = "\n".join(scratch.query(f'kind("{kinds}", //...)', "--output=build"))
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _RULES:
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (*_RULES, *_OCI_RULES):
             rule = node.func.id  # type: ignore[attr-defined]
             names = {word.arg for word in node.keywords if word.arg} - _COMMON
             yield from (f"rules > {rule} > {name}" for name in names)
@@ -211,6 +279,10 @@ def _used_fields(scratch: Scratch) -> Iterator[str]:
         yield from (
             f"{toolchain} > {x}" for x in re.findall(r"\.toolchains\[TOOLCHAIN\]\.(\w+)", text)
         )
+        crane = "toolchain_types > @rules_oci//oci:crane_toolchain_type"
+        yield from (f"{crane} > {x}" for x in re.findall(r"\.toolchains\[CRANE\]\.(\w+)", text))
+        found = re.findall(r"\bcrane_info\.(\w+)", text)
+        yield from (f"providers > CraneInfo > {x}" for x in found)
 
 
 def _used_tags(scratch: Scratch) -> Iterator[str]:
