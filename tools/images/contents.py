@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,6 +20,7 @@ WANTED: Final = (
     f"libpython{PYTHON}-stdlib",
     "base-files",  # What the system calls itself, the links into /usr, the texts of licences.
     "ca-certificates",
+    "libc-bin",  # Its locale C.UTF-8, which LANG names; none of its programs.
     "libstdc++6",  # Wheels with C++ in them rely on the system's.
     "media-types",  # mimetypes reads it.
     "netbase",  # Names of protocols and ports.
@@ -46,13 +48,14 @@ EXCLUDED: Final = (
     r"etc/(issue(\.net)?|ethertypes|update-motd\.d/.*)",
     # For a system that is set up and booted.
     r"usr/lib/binfmt\.d/.*",
-    r"usr/sbin/update-ca-certificates",
+    # Every program but Python: whoever breaks into a processor finds nothing to start.
+    rf"usr/s?bin/(?!python{re.escape(PYTHON)}$).*",
     # Single certificates: the trust store has them all in one file.
     r"usr/share/ca-certificates/.*",
     # Converts character sets for C programs; Python has its own.
     r"usr/lib/x86_64-linux-gnu/gconv/.*",
     # Python's own tests, teaching aids and installers, and what needs a library left out above.
-    r"usr/lib/python[^/]+/(curses|ensurepip|idlelib|lib2to3|pydoc_data|test|turtledemo|venv)/.*",
+    r"usr/lib/python[^/]+/(curses|pydoc_data|test|venv)/.*",
     r"usr/lib/python[^/]+/turtle\.py",
     r"usr/lib/python[^/]+/lib-dynload/(_ctypes_test|_test\w+|_xxtestfuzz|xx\w+)\..*",
     r"usr/lib/python[^/]+/lib-dynload/(_curses(_panel)?|_dbm|readline)\..*",
@@ -84,8 +87,9 @@ FILES: Final[Mapping[str, str]] = {
     ),
 }
 
-# Where OpenSSL looks; the package with these links is left out.
+# The local time, and where OpenSSL looks: what set-up and a package that is left out would bring.
 LINKS: Final[Mapping[str, str]] = {
+    "etc/localtime": "/usr/share/zoneinfo/Etc/UTC",
     "usr/lib/ssl/cert.pem": f"/{TRUST_STORE}",
     "usr/lib/ssl/certs": "/etc/ssl/certs",
 }
@@ -97,6 +101,7 @@ FOLDERS: Final[Mapping[str, int]] = {
     "root": 0o700,
     "run": 0o755,
     "sys": 0o755,
+    "usr/sbin": 0o755,
     "tmp": 0o1777,
     "world": 0o1777,  # The place for a processor's part of a world.
 }

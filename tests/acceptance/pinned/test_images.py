@@ -38,7 +38,7 @@ def measure(image: rootfs.Image, unpacked: Path, world: Path) -> tuple[int, str]
     python = image.config["config"]["Entrypoint"][0]
     words = [python, "-P", "-s", "-S", "-B", "-c", MEASURE, image.labels["processor.content-root"]]
     world.mkdir(exist_ok=True)
-    done = rootfs.run(image, unpacked, world, words=words)
+    done = rootfs.run_image(image, unpacked, world, words=words)
     return done.returncode, done.stderr.decode()
 
 

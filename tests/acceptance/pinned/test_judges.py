@@ -1,4 +1,4 @@
-"""Programs that others wrote accept what the build made: crane, skopeo, umoci, the bill's schema."""
+"""Programs of others accept what the build made: crane, skopeo, umoci, the schema of the bill."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_there_is_no_framework_orchestrator_shell_or_compiler(
 
 
 def test_every_module_can_be_imported(image: rootfs.Image, unpacked: Path, tmp_path: Path) -> None:
-    done = rootfs.run(image, unpacked, tmp_path, words=_python(image, _IMPORT_ALL))
+    done = rootfs.run_image(image, unpacked, tmp_path, words=_python(image, _IMPORT_ALL))
 
     assert (done.returncode, done.stderr.decode()) == (0, "")
     assert int(done.stdout) >= len(list((unpacked / "opt/processor/app").rglob("*.py"))) > 0
@@ -110,7 +110,7 @@ def test_the_entrypoint_answers_a_mock_payload(
 ) -> None:
     payload = _payload(tmp_path)
 
-    done = rootfs.run(image, unpacked, tmp_path, stdin=payload.encode())
+    done = rootfs.run_image(image, unpacked, tmp_path, stdin=payload.encode())
 
     envelope = json.loads(done.stdout)
     assert (done.returncode, envelope["status"]) == (0, "success"), done.stderr.decode()
@@ -128,7 +128,7 @@ def test_the_user_cannot_change_the_processor(
 ) -> None:
     attempt = "open('/opt/processor/start.py', 'a')"
 
-    done = rootfs.run(image, unpacked, tmp_path, words=_python(image, attempt))
+    done = rootfs.run_image(image, unpacked, tmp_path, words=_python(image, attempt))
 
     assert done.returncode == 1
     assert b"Read-only file system" in done.stderr
