@@ -97,7 +97,7 @@ def test_what_lies_below_a_file_or_a_link_is_refused(holder: bytes | str) -> Non
 
 @pytest.mark.parametrize("mode", [0o4755, 0o2755, 0o6755])
 def test_a_set_id_file_is_refused(mode: int) -> None:
-    with pytest.raises(LayerError, match="a: mode .* no set-id file"):
+    with pytest.raises(LayerError, match=r"a: mode .* no set-id file"):
         layers.pack([Member("a", mode, b"")])
 
 
