@@ -57,19 +57,29 @@ def _debian_packages_impl(ctx):
             url = mirror + "/" + package["path"],
             output = package["name"] + ".deb",
             sha256 = package["sha256"],
+            # Bazel may take it from its cache whatever the mirror; without this it wonders aloud.
+            canonical_id = package["path"],
             allow_fail = True,
             block = False,
         ))
         for package in packages
     ]
     lost = [package for package, download in downloads if not download.wait().success]
+    source = "{} ({})".format(
+        _without_password(mirror),
+        "DEBIAN_MIRROR" if named else "from this machine's apt configuration",
+    )
+    if len(lost) == len(packages):
+        fail("the base image: {} is out of reach or no Debian mirror: it served none of {} packages. {}".format(
+            source,
+            len(packages),
+            _NAME_A_MIRROR,
+        ))
     if lost:
-        fail("the base image: {} ({}) does not serve, with the locked bytes:\n{}\n{}".format(
-            _without_password(mirror),
-            "DEBIAN_MIRROR" if named else "from this machine's apt configuration",
+        fail("the base image: {} does not have, with the locked bytes:\n{}\nIf it has newer ones, refresh the lock: {}".format(
+            source,
             "\n".join(["  {name} {version} ({path})".format(**package) for package in lost]),
-            "If the mirror has newer ones, refresh the lock: " + _REFRESH +
-            "\nIf it is out of reach or no Debian mirror, name another: --repo_env=DEBIAN_MIRROR=ADDRESS",
+            _REFRESH,
         ))
     ctx.file("BUILD.bazel", """\
 filegroup(

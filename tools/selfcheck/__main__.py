@@ -17,13 +17,24 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.selfcheck import building, images, lanes, layout, readme, running, stand_in, surface
+from tools.selfcheck import (
+    base,
+    building,
+    images,
+    lanes,
+    layout,
+    readme,
+    running,
+    stand_in,
+    surface,
+)
 from tools.selfcheck.check import CHECKS, Check, CheckError, Sabotage
 from tools.selfcheck.scratch import Scratch
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ".selfcheck.json"
 MODULES = (
+    base,
     building,
     images,
     lanes,

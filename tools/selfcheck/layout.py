@@ -33,6 +33,7 @@ _OVERLAY = "tools/overlay/"  # .bazelignore: modules of their own, no packages o
     sabotage=[
         ("WORKSPACE.bazel", "# This", "workspace(name = 'x')\n# This"),
         ("MODULE.bazel", "use_repo(pip, pypi", "use_repo(pip, pypy"),
+        ("MODULE.bazel", 'name = "debian_base"', 'name = "debian_bass"'),
         (".bazelrc", "common --noenable_workspace", "common --enable_workspace"),
     ],
 )
@@ -51,6 +52,8 @@ def top_level(scratch: Scratch) -> None:
     declared = set(re.findall(r'bazel_dep\(name = "([^"]+)"', module))
     for names in re.findall(r"use_repo\(\s*\w+,([^)]*)\)", module):
         declared |= set(re.findall(r"(\w+) =", names)) | set(re.findall(r'(?<!= )"(\w+)"', names))
+    for rule in re.findall(r"(\w+) = use_repo_rule\(", module):
+        declared |= set(re.findall(rf'\b{rule}\(\s*name = "([^"]+)"', module))
     used: dict[str, str] = {}
     for name in build_files(scratch):
         code_only = re.sub(r"#.*|```?[^`]*```?", "", scratch.read(name))
