@@ -79,13 +79,9 @@ def _between_images(one: Image, other: Image) -> str | None:
             return f"layer {number} ({by}): {_between_layers(layer, counterpart)}"
     if len(one.layers) != len(other.layers):
         return f"{len(one.layers)} layers, {len(other.layers)} in the other"
-    for name, document, counterpart in (
-        ("configuration", one.config, other.config),
-        ("manifest", one.manifest, other.manifest),
-    ):
-        if found := _between_values(document, counterpart, name):
-            return found
-    return None
+    return _between_values(one.config, other.config, "configuration") or _between_values(
+        one.manifest, other.manifest, "manifest"
+    )
 
 
 def _between_layers(one: bytes, other: bytes) -> str:

@@ -25,6 +25,7 @@ PACKAGES: Final = (
     "ca-certificates",
     "crane",  # A container registry in one process, for image targets and their tests.
     "debian-archive-keyring",  # What apt checks the base's package lists with.
+    "faketime",  # Shows builds another date, which must change nothing.
     "jq",
     "patchelf",  # Lets the root's Python run outside the root as well.
     "python3-pip-whl",  # Fetches the locked wheels.

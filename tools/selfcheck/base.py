@@ -1,4 +1,4 @@
-"""The base image: what its lock names and the mirror lacks is said by name, to image targets alone."""
+"""The base image: what its lock names and the mirror lacks is said, to image targets alone."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def vanished(scratch: Scratch) -> None:
     sabotage=[(_RULE, "    if not found:", "    if len(found) > 9:")],
 )
 def no_mirror(scratch: Scratch) -> None:
-    """apt is told to read no list of repositories."""
+    """Debian's apt is told to read no list of repositories."""
     _lose_a_package(scratch)  # What is here already would not be fetched again.
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "apt.conf")
