@@ -11,6 +11,9 @@ from processors.protocol.errors import ContractError
 
 ADAPTERS = ("local", "modal")
 
+# Branches that change by review alone. No command edits a pin there.
+PROTECTED_BRANCHES = ("main", "master", "staging")
+
 
 class LanePolicy:
     """One row: what a lane allows."""

@@ -7,12 +7,14 @@ import os
 from orchestrator.cli import program
 from orchestrator.cli.flags import Flag
 from orchestrator.cli.program import Call, Command
+from orchestrator.images import chain, records
 from orchestrator.world import delivery, heads, history, stats, transfer, verification
 from orchestrator.world.ledger import Ledger, utc_now
 from orchestrator.world.world import World
 from processors.protocol import shapes
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import inputs_error
+from processors.protocol.refs import REF_GRAMMAR, parse_ref
 
 SUMMARY = "verify a world's list of events, publish its head, take it out and in"
 COUNT = 10  # of events that tail shows by default
@@ -127,6 +129,25 @@ def _stats(call: Call) -> Answer:
     return result, [*lines, f"{result['ledger_bytes']:>14} bytes of ledger"]
 
 
+def _images(call: Call) -> Answer:
+    ref = call.given.require("--ref")
+    if parse_ref(ref) is None:
+        raise inputs_error("bad_value", f"--ref {ref[:80]!a} is not of the form {REF_GRAMMAR}")
+    with Ledger(call.world, make=False) as ledger:
+        found = [records.of_event(event, ref) for event in ledger.events()]
+    hops = chain.last(each for each in found if each is not None)
+    if (wrong := chain.problem(ref, hops)) is not None:
+        raise wrong
+    result: dict[str, Json] = {
+        "ref": ref,
+        "digest": next((each.digest for each in hops.values()), None),
+        "hops": {hop: hops[hop].seq if hop in hops else None for hop in chain.HOPS},
+    }
+    lines = [f"{ref}  {result['digest'] or 'no record'}"]
+    lines += [f"{each.seq:>9}  {hop}" for hop, each in hops.items()]
+    return result, lines
+
+
 def _items(found: Json) -> list[dict[str, Json]]:
     assert isinstance(found, list)
     return [item for item in found if isinstance(item, dict)]
@@ -174,6 +195,12 @@ COMMANDS = (
         (Flag("--count", "N", f"how many; {COUNT} by default"),),
         _tail,
         streams="events",
+    ),
+    Command(
+        "images",
+        "compare the digests that build, push and pin of an image have left, hop by hop",
+        (Flag("--ref", "NS/NAME@N", "the processor", required=True),),
+        _images,
     ),
     Command("stats", "count events, executions, artifacts and bytes", (), _stats),
 )

@@ -30,11 +30,20 @@ if TYPE_CHECKING:
     type Perform = Callable[[Call], tuple[Result, Iterable[str]]]
 
 WORLD_FOLDER = ".world"
+_DEBUG = Flag("--debug", "", "show on stderr where an unknown error came from")
+_HELP = Flag("--help", "", "print this text")
 COMMON = (
     Flag("--world", "DIR", f"the world's folder; {WORLD_FOLDER} by default"),
     Flag("--json", "", "print one JSON document on one line of stdout; streams, one a line"),
-    Flag("--debug", "", "show on stderr where an unknown error came from"),
-    Flag("--help", "", "print this text"),
+    _DEBUG,
+    _HELP,
+)
+# Of a program that is one command; it has no world but one that is named.
+COMMON_ALONE = (
+    Flag("--world", "DIR", "leave a record in the ledger of this world; none by default"),
+    Flag("--json", "", "print one JSON document on one line of stdout"),
+    _DEBUG,
+    _HELP,
 )
 
 
@@ -44,7 +53,7 @@ class Command:
     The function returns the result, and the same as lines for people.
     """
 
-    __slots__ = ("help", "name", "perform", "streams", "table")
+    __slots__ = ("help", "name", "one_of", "own", "perform", "streams", "table", "world")
 
     def __init__(
         self,
@@ -54,20 +63,31 @@ class Command:
         perform: Perform,
         *,
         streams: str = "",
+        one_of: Sequence[str] = (),
+        alone: bool = False,
     ) -> None:
         self.name = name
         self.help = text
-        self.table = (*own, *COMMON)
+        self.own = own
+        self.table = (*own, *(COMMON_ALONE if alone else COMMON))
         self.perform = perform
         self.streams = streams  # what its items are, one a line; "" for a command without
+        self.one_of = one_of  # flags of which exactly one must be given
+        self.world = "" if alone else WORLD_FOLDER
 
 
 class Call:
-    """One call of a command: what was given, and the ways to answer while it goes on."""
+    """One call of a command: what was given, and the ways to answer while it goes on.
 
-    def __init__(self, given: Given) -> None:
+    Attributes:
+        given: Its words and flags.
+        world: The world's folder; "" where none is named and the command has no other.
+        as_json: Whether the answer is JSON.
+    """
+
+    def __init__(self, given: Given, world: str) -> None:
         self.given = given
-        self.world = given.get("--world") or WORLD_FOLDER
+        self.world = given.get("--world") or world
         self.as_json = given.has("--json")
 
     def item(self, document: Result, line: str) -> None:
@@ -88,19 +108,46 @@ class Call:
 
 def run(program: str, summary: str, commands: Sequence[Command], argv: list[str]) -> int:
     """Run one command of a program; return the exit status."""
+    _prepare()
+    if "--help" in argv:
+        text = usage(program, summary, commands, argv)
+        return output.print_help(text, as_json="--json" in argv)
+    meta: dict[str, Json] = {"command": program, "world": None}
+    return _answer(lambda: _named(program, commands, argv, meta), argv, meta, 1)
+
+
+def run_alone(command: Command, argv: list[str]) -> int:
+    """Run a program that is one command; return the exit status."""
+    _prepare()
+    if "--help" in argv:
+        text = flags.usage(command.name, command.help, command.table)
+        return output.print_help(text, as_json="--json" in argv)
+    meta: dict[str, Json] = {"command": command.name, "world": None}
+    return _answer(lambda: command, argv, meta, 0)
+
+
+def _prepare() -> None:
     output.keep_standard_streams()
     for signum in _SIGNALS:
         signal.signal(signum, _stop)
+
+
+def _named(program: str, commands: Sequence[Command], argv: list[str], meta: Result) -> Command:
+    command = _chosen(commands, argv)
+    meta["command"] = f"{program} {command.name}"
+    return command
+
+
+def _answer(find: Callable[[], Command], argv: list[str], meta: Result, skipped: int) -> int:
+    """Perform a command, whose words come after those skipped, and print what it answers."""
     as_json = "--json" in argv
-    if "--help" in argv:
-        return output.print_help(usage(program, summary, commands, argv), as_json=as_json)
-    meta: dict[str, Json] = {"command": program, "world": None}
     try:
         try:
-            command = _chosen(commands, argv)
-            meta["command"] = f"{program} {command.name}"
-            call = Call(flags.parse(command.table, argv[1:]))
-            meta["world"] = call.world.encode("utf-8", "backslashreplace").decode("utf-8")
+            command = find()
+            given = flags.parse(command.table, argv[skipped:], one_of=command.one_of)
+            call = Call(given, command.world)
+            if call.world:
+                meta["world"] = call.world.encode("utf-8", "backslashreplace").decode("utf-8")
             result, lines = command.perform(call)
         except output.UnreadError:
             raise

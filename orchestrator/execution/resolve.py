@@ -10,6 +10,7 @@ from orchestrator.execution import input_schema
 from orchestrator.execution.request import Request
 from orchestrator.images import processors
 from orchestrator.images.processors import Processor
+from processors.protocol import digests
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, inputs_error
 
@@ -132,6 +133,12 @@ def _image(request: Request, processor: Processor) -> str:
             "ERR_IMAGE_UNPINNED",
             "no_pin",
             f"adapter modal runs pinned images, and {processor.ref} has image.digest null",
+        )
+    if not digests.is_pin(processor.image_digest):
+        raise ContractError(
+            "ERR_IMAGE_UNPINNED",
+            "bad_pin",
+            f"{processor.ref} is pinned to {processor.image_digest[:100]!a}, which is no digest",
         )
     return processor.image_digest
 

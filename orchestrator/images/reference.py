@@ -80,6 +80,11 @@ def repository_problem(text: str) -> str | None:
     return None
 
 
+def host_of(repository: str) -> str:
+    """The registry that a repository names, ``host`` or ``host:port``; "" if it names none."""
+    return _split(repository)[0]
+
+
 def _split(repository: str) -> tuple[str, str]:
     first, slash, rest = repository.partition("/")
     names_host = slash and ("." in first or ":" in first or first == "localhost")

@@ -30,6 +30,9 @@ VERSIONS = {
     "execution.settled": 1,
     "execution.abandoned": 1,
     "execution.reused": 1,
+    "image.built": 1,
+    "image.pushed": 1,
+    "image.pinned": 1,
 }
 
 PLAIN_DEPTH_MAX = 8  # levels of a memo's pre-image; what is deeper is hashed into it
@@ -173,6 +176,19 @@ def _are_receipts(value: Json) -> bool:
     return isinstance(value, list) and len(value) in (1, 2) and all(map(_is_file, value))
 
 
+def _is_word(value: Json) -> bool:
+    """ASCII without a blank, as repositories and platforms are."""
+    return isinstance(value, str) and value != "" and all("!" <= each <= "~" for each in value)
+
+
+def _are_platforms(value: Json) -> bool:
+    """Platforms as an index has them: sorted, each once, at least one."""
+    if not isinstance(value, list) or not value:
+        return False
+    words = [each for each in value if isinstance(each, str) and _is_word(each)]
+    return len(words) == len(value) and words == sorted(set(words))
+
+
 def _paths_of(data: dict[str, Json], many: str) -> list[str]:
     files = data[many]
     assert isinstance(files, list)
@@ -223,6 +239,14 @@ _QUESTION: shapes.Shape = {
     "secrets": _is_bool,
     "registry_root": _is_bool,
     "allow_real": _is_bool,
+}
+
+# Where an image was pushed to; no folder of a machine is a fact.
+_PLACE: shapes.Shape = {
+    "ref": _is_ref,
+    "digest": digests.is_digest,
+    "kind": lambda value: value in ("registry", "layout"),
+    "repository": _is_word,
 }
 
 _SHAPES: dict[tuple[str, int], shapes.Shape] = {
@@ -302,6 +326,13 @@ _SHAPES: dict[tuple[str, int], shapes.Shape] = {
         "index": _is_file,
         "envelope": _is_file,
     },
+    ("image.built", 1): {
+        "ref": _is_ref,
+        "digest": digests.is_digest,
+        "platforms": _are_platforms,
+    },
+    ("image.pushed", 1): _PLACE,
+    ("image.pinned", 1): {**_PLACE, "previous": _is_digest_or_null},
 }
 
 TYPE_CHECKING = False

@@ -193,4 +193,8 @@ _FOLDS: dict[tuple[str, int], Fold] = {
     ("execution.settled", 1): _settled,
     ("execution.abandoned", 1): _abandoned,
     ("execution.reused", 1): _reused,
+    # What images/chain.py reads; nothing of the World.
+    ("image.built", 1): lambda _: [],
+    ("image.pushed", 1): lambda _: [],
+    ("image.pinned", 1): lambda _: [],
 }

@@ -40,3 +40,8 @@ def is_digest(text: object) -> bool:
         and text.startswith(_PREFIX)
         and _HEX.issuperset(text[7:])
     )
+
+
+def is_pin(text: object) -> bool:
+    """Whether a value can be a pin: a digest, and not the zeros that stand in for one."""
+    return is_digest(text) and text != _PREFIX + "0" * 64

@@ -58,6 +58,18 @@ def _safety(reason: str, trigger: str, action: str) -> Row:
     return Row("ERR_CI_SAFETY", reason, "never", EXIT_ERROR, trigger, action)
 
 
+def _image(code: str, reason: str, trigger: str, action: str) -> Row:
+    return Row(code, reason, "never", EXIT_ERROR, trigger, action)
+
+
+def _unavailable(reason: str, trigger: str, action: str) -> Row:
+    return _image("ERR_IMAGE_UNAVAILABLE", reason, trigger, action)
+
+
+def _mismatch(reason: str, trigger: str, action: str) -> Row:
+    return _image("ERR_REGISTRY_MISMATCH", reason, trigger, action)
+
+
 def _adapter(
     reason: str, trigger: str, action: str, *, retry: str = "never", exit_code: int = EXIT_ERROR
 ) -> Row:
@@ -173,38 +185,108 @@ ERRORS: tuple[Row, ...] = (
         "--image-override with an adapter that runs no image",
         "use --adapter modal, or leave the override out",
     ),
+    _safety(
+        "protected_branch",
+        "a pin is to be edited on a branch that takes changes by review alone",
+        "make a branch, pin there, and open it for review",
+    ),
+    _safety(
+        "unknown_branch",
+        "a pin is to be edited where no branch is checked out, or git cannot tell which",
+        "check out a branch of your own, in a working tree of git",
+    ),
     # Images, registries, secrets.
-    Row(
+    _image(
         "ERR_IMAGE_UNPINNED",
         "no_pin",
-        "never",
-        EXIT_ERROR,
-        "the adapter needs an image and the registry pins none",
+        "the adapter or the lane needs an image and the registry pins none",
         "pin the processor's image",
     ),
-    Row(
-        "ERR_IMAGE_UNAVAILABLE",
+    _image(
+        "ERR_IMAGE_UNPINNED",
+        "bad_pin",
+        "the pin is no full digest: a tag, a short hash, upper case, or zeros in a digest's place",
+        "pin the processor's image",
+    ),
+    _unavailable(
+        "not_built",
+        "the build left no image, or nothing readable in its place",
+        "build the processor's image",
+    ),
+    _unavailable(
         "not_in_store",
-        "never",
-        EXIT_ERROR,
-        "the pinned digest is in no registry that can be reached",
+        "the digest is in no registry that can be reached",
         "push the image again",
     ),
-    Row(
-        "ERR_REGISTRY_MISMATCH",
+    _unavailable(
+        "platform_missing",
+        "the image of one of the platforms of an index is not there",
+        "push the image again",
+    ),
+    _unavailable(
+        "registry_unreachable",
+        "the registry cannot be reached, or did not answer in time",
+        "check address, network and --timeout-s, then run it again: what arrived is not sent again",
+    ),
+    _unavailable(
+        "registry_denied",
+        "the registry refuses the credentials, or there are none",
+        "log in, so that the docker configuration has them (DOCKER_CONFIG or ~/.docker)",
+    ),
+    _unavailable(
+        "registry_throttled",
+        "the registry refused by rate, after every wait that it asked for",
+        "run it again later: what arrived is not sent again",
+    ),
+    _unavailable(
+        "registry_failed",
+        "the registry answered with an error, or with something that is not of the protocol",
+        "see the message",
+    ),
+    _mismatch(
         "invalid_registry",
-        "never",
-        EXIT_ERROR,
         "a registry.yaml, or what the build made of it, cannot be read or breaks its schema",
         "correct the field named",
     ),
-    Row(
-        "ERR_REGISTRY_MISMATCH",
+    _mismatch(
         "ref_mismatch",
-        "never",
-        EXIT_ERROR,
-        "registry.yaml, its folder and the requested ref differ",
-        "make the three agree",
+        "registry.yaml, its folder, the image and the requested ref differ",
+        "make them agree",
+    ),
+    _mismatch(
+        "build_stale",
+        "the registry.yaml to be pinned is not the one that the image was built from",
+        "run the command from the tree that it pins, through the build",
+    ),
+    _mismatch(
+        "layout_invalid",
+        "what should be an image layout is none of the agreed form",
+        "build the image again, or name another folder",
+    ),
+    _mismatch(
+        "digest_mismatch",
+        "a manifest that was built, stored or fetched is not the one of its digest",
+        "build and push the image again; then look at the registry",
+    ),
+    _mismatch(
+        "blob_corrupt",
+        "the bytes of a config or a layer are not those of their digest",
+        "build and push the image again; then look at the disk or the registry",
+    ),
+    _mismatch(
+        "referrer_mismatch",
+        "a bill of materials or a provenance statement is about another image",
+        "build and push the image again",
+    ),
+    _mismatch(
+        "pin_stale",
+        "the sources have moved on from the pin: another digest is built than is pinned",
+        "run the command that the message names, on a branch",
+    ),
+    _mismatch(
+        "digest_chain",
+        "two hops of an image, from build to run, have different digests",
+        "repeat the hop that the message names",
     ),
     Row(
         "ERR_REGISTRY_MISMATCH",
@@ -411,6 +493,16 @@ def inputs_error(reason: str, message: str) -> ContractError:
 def adapter_error(reason: str, message: str) -> ContractError:
     """Return the ``ERR_ADAPTER_INVOCATION`` of a reason; the caller raises it."""
     return ContractError("ERR_ADAPTER_INVOCATION", reason, message)
+
+
+def mismatch(reason: str, message: str) -> ContractError:
+    """Return the ``ERR_REGISTRY_MISMATCH`` of a reason; the caller raises it."""
+    return ContractError("ERR_REGISTRY_MISMATCH", reason, message)
+
+
+def unavailable(reason: str, message: str) -> ContractError:
+    """Return the ``ERR_IMAGE_UNAVAILABLE`` of a reason; the caller raises it."""
+    return ContractError("ERR_IMAGE_UNAVAILABLE", reason, message)
 
 
 def find_row(code: str, reason: str) -> Row | None:

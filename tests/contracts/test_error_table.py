@@ -38,20 +38,51 @@ from tests.simulators import openai_server as simulated
 
 # Rows that only a later step can reach, and that step.
 DUE = {
-    "ERR_IMAGE_UNAVAILABLE/not_in_store": "step 4",
     "ERR_MODAL_INVOCATION/remote_error": "step 6",
     "ERR_MODAL_TIMEOUT/remote_time_limit": "step 6",
 }
 # Rows of other commands, and where they are reached.
+IMAGES = "tests/contracts/test_image_errors.py"
 ELSEWHERE = {
     "ERR_REGISTRY_MISMATCH/content_mismatch": "tests/acceptance/pinned/test_images.py",
+    "ERR_CI_SAFETY/protected_branch": IMAGES,
+    "ERR_CI_SAFETY/unknown_branch": IMAGES,
+    **{
+        f"ERR_IMAGE_UNAVAILABLE/{reason}": IMAGES
+        for reason in (
+            "not_built",
+            "not_in_store",
+            "platform_missing",
+            "registry_denied",
+            "registry_failed",
+            "registry_throttled",
+            "registry_unreachable",
+        )
+    },
+    **{
+        f"ERR_REGISTRY_MISMATCH/{reason}": IMAGES
+        for reason in (
+            "blob_corrupt",
+            "build_stale",
+            "digest_chain",
+            "digest_mismatch",
+            "layout_invalid",
+            "pin_stale",
+            "referrer_mismatch",
+        )
+    },
     "ERR_INPUTS/unwritable_target": "tests/contracts/test_world_command.py",
     "ERR_INPUTS/world_absent": "tests/contracts/test_ledger_command.py",
-    "ERR_REGISTRY_MISMATCH/referrer_mismatch": "tests/unit/test_referrers.py",
 }
 BUSY = "ERR_INPUTS/world_busy"
-# Acceptance rows that are due with this table; the other codes' rows need what comes later.
-PROVED = {"ERR_INPUTS", "ERR_CI_SAFETY", "ERR_MISSING_SECRET", "ERR_ADAPTER_INVOCATION"}
+# Acceptance rows that are due with this table; the other codes' rows are proved elsewhere or later.
+PROVED = {
+    "ERR_IMAGE_UNPINNED",
+    "ERR_INPUTS",
+    "ERR_CI_SAFETY",
+    "ERR_MISSING_SECRET",
+    "ERR_ADAPTER_INVOCATION",
+}
 STATUS = {"time_limit": 124, "interrupted": 130, "terminated": 143}  # the rest of the rule: judge
 
 CANARY = "canary-5b1f0c9e-7d3a-4e0b-9a55-2f6f4d1c8e77-canary-5b1f0c9e-7d3a"
@@ -398,9 +429,19 @@ class Broken(NamedTuple):
     old: str
     new: str
     behaviour: str = "good"
+    lane: tuple[str, ...] = MOCK
 
 
 BROKEN = (
+    *(
+        Broken(
+            "ERR_IMAGE_UNPINNED/bad_pin",
+            ("hostile/zoo@1", pin),
+            *(DESCRIPTION, '"digest":null', f'"digest":"{pin}"'),
+            lane=lane("main", "modal", "mock"),
+        )
+        for pin in ("latest", "sha256:abcdef", "sha256:" + "A" * 64, "sha256:" + "0" * 64)
+    ),
     Broken(
         "ERR_ADAPTER_INVOCATION/unsupported_platform",
         ("/proc/self/task/N/children", "Linux"),
@@ -565,7 +606,7 @@ def test_a_broken_build_is_told_by_its_row(case: Broken, tmp_path: Path) -> None
     copy = Copy(tmp_path)
     copy.replace(case.file, case.old, case.new)
 
-    words = zoo_words(case.behaviour, text=CANARY)
+    words = zoo_words(case.behaviour, text=CANARY, lane=case.lane)
     result = run(*words, world=tmp_path / "world", command=copy.command)
 
     judge(result, case.error, case.says)

@@ -25,6 +25,17 @@ RUN = "orchestrator/execution/run.py"
 ADAPTERS = "orchestrator/execution/adapters/"
 SPAWN = "processors/protocol/spawn.py"
 OUTPUT = "orchestrator/cli/output.py"
+
+# What starts the tools that are no processors, who may use it, and what these must not know: how a
+# processor is started.
+TOOL = "orchestrator/images/tool.py"
+TOOL_USERS = ("orchestrator/images/branch.py", "orchestrator/images/crane.py")
+TOOL_STARTS = re.compile(r"subprocess(\..*)?")
+_STARTABLE = re.compile(r"orchestrator\.(execution|images\.(processors|built))\b.*")
+
+# The one module that writes a registry.yaml, and the one command that has it.
+PIN = "orchestrator/images/pin.py"
+PIN_USERS = ("orchestrator/cli/pin_processor.py", "orchestrator/images/proposal.py")
 PROCESSOR_FILES = {"__init__.py", "main.py", "provider.py", "registry.yaml", "BUILD.bazel"}
 
 _PROCESSOR = re.compile(r"processors/(?!protocol/)\w+/\w+/v\d+/(\w+)\.py")
@@ -208,14 +219,31 @@ def second_paths(base: Path) -> list[str]:
                 found += [] if spawns else [module.at(node, "only an adapter takes spawn.run")]
             if _MAIN.match(name):
                 found.append(module.at(node, "only the build's start file imports a main"))
-            if _STARTERS.fullmatch(name):
+            if _STARTERS.fullmatch(name) and not _is_tool_start(module, name):
                 found.append(module.at(node, f"{name}: only {SPAWN} starts a program"))
         for part in ast.walk(module.tree):
             name = _dotted(part)
             if name.endswith("spawn.run") and not spawns:
                 found.append(module.at(part, "only an adapter uses spawn.run"))
-            if _STARTERS.fullmatch(name) and module.path != SPAWN:
+            may_start = module.path == SPAWN or _is_tool_start(module, name)
+            if _STARTERS.fullmatch(name) and not may_start:
                 found.append(module.at(part, f"{name}: only {SPAWN} starts a program"))
+        found += _tool_paths(module)
+    return found
+
+
+def _is_tool_start(module: Module, name: str) -> bool:
+    return module.path == TOOL and TOOL_STARTS.fullmatch(name) is not None
+
+
+def _tool_paths(module: Module) -> list[str]:
+    """What starts tools is for those alone that start no processor, and know of none."""
+    found = []
+    for node, name in imports(module):
+        if f"{name}.".startswith("orchestrator.images.tool.") and module.path not in TOOL_USERS:
+            found.append(module.at(node, f"only {', '.join(TOOL_USERS)} start tools"))
+        if module.path in (TOOL, *TOOL_USERS) and _STARTABLE.fullmatch(name):
+            found.append(module.at(node, f"{name}: what starts tools knows no processor"))
     return found
 
 
@@ -360,8 +388,11 @@ def pin_writers(base: Path) -> list[str]:
                 found.append(module.at(node, "sets a registry's digest"))
             if re.fullmatch(r"yaml\..*(dump|emit|serialize).*", _dotted(node)):
                 found.append(module.at(node, "writes YAML"))
-            if names_registry and _opens_for_writing(node):
+            if names_registry and _opens_for_writing(node) and module.path != PIN:
                 found.append(module.at(node, "writes a file where registry.yaml is named"))
+        for node, name in imports(module):
+            if f"{name}.".startswith("orchestrator.images.pin.") and module.path not in PIN_USERS:
+                found.append(module.at(node, f"only {PIN_USERS[0]} edits pins"))
     return found
 
 

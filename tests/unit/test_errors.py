@@ -15,7 +15,6 @@ TABLE = "processors/protocol/errors.py"
 
 # Rows whose raiser a later step brings, and that step.
 DUE = {
-    ("ERR_IMAGE_UNAVAILABLE", "not_in_store"): "step 4, images",
     ("ERR_MODAL_INVOCATION", "remote_error"): "step 6, Modal",
     ("ERR_MODAL_TIMEOUT", "remote_time_limit"): "step 6, Modal",
 }
@@ -26,6 +25,8 @@ MAKERS: dict[str, tuple[str | int, int]] = {
     "inputs_error": ("ERR_INPUTS", 0),
     "adapter_error": ("ERR_ADAPTER_INVOCATION", 0),
     "_refusal": ("ERR_CI_SAFETY", 0),
+    "mismatch": ("ERR_REGISTRY_MISMATCH", 0),
+    "unavailable": ("ERR_IMAGE_UNAVAILABLE", 0),
 }
 
 

@@ -30,6 +30,9 @@ def test_the_types_are_those_of_the_documentation_at_their_versions() -> None:
         "execution.settled": 1,
         "execution.abandoned": 1,
         "execution.reused": 1,
+        "image.built": 1,
+        "image.pushed": 1,
+        "image.pinned": 1,
     }
     assert ONE_OF_EACH.keys() == facts.VERSIONS.keys()
 
@@ -114,6 +117,15 @@ def test_what_is_not_of_the_contract_cannot_be_written() -> None:
         ("execution.receipts", ["receipts"], [lives.file(f"/artifacts/{n}") for n in "abc"]),
         ("execution.settled", ["status"], "running"),
         ("execution.settled", ["attempt"], -1),
+        ("image.built", ["ref"], "doc/extract"),
+        ("image.built", ["digest"], "latest"),
+        ("image.built", ["platforms"], []),
+        ("image.built", ["platforms"], ["linux/arm64", "linux/amd64"]),
+        ("image.built", ["platforms"], ["linux/amd64", 1]),
+        ("image.pushed", ["kind"], "daemon"),
+        ("image.pushed", ["repository"], ""),
+        ("image.pinned", ["previous"], "latest"),
+        ("image.pinned", ["digest"], None),
     ],
 )
 def test_a_value_outside_its_grammar_is_a_problem(type_: str, path: list[str], value: Json) -> None:

@@ -11,9 +11,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.cli import ledger, run_processor, world
+from orchestrator.cli import (
+    build_processor,
+    ledger,
+    pin_processor,
+    push_processor,
+    run_processor,
+    world,
+)
 from orchestrator.cli.flags import Flag
-from orchestrator.cli.program import COMMON, Command, words
+from orchestrator.cli.program import COMMON, COMMON_ALONE, Command, words
 from orchestrator.lanes import LANES
 from processors.protocol import digests, shapes
 from processors.protocol import events as told
@@ -50,6 +57,7 @@ def documents(readme: str) -> dict[str, str]:
     return {
         "docs/reference/errors.md": errors(),
         "docs/reference/events.md": events(),
+        "docs/reference/images.md": images(),
         "docs/reference/payload.md": payload.page(),
         "docs/reference/ledger.md": program("ledger", ledger.SUMMARY, ledger.COMMANDS),
         "docs/reference/run_processor.md": flags(),
@@ -159,11 +167,36 @@ def program(name: str, summary: str, commands: Sequence[Command]) -> str:
         *_flag_table(COMMON),
     ]
     for command in commands:
-        own = command.table[: -len(COMMON)]
+        own = command.own
         usage = " ".join([name, command.name, *words(command)])
         text = f"{command.help[0].upper()}{command.help[1:]}."
         lines += ["", f"## {command.name}", "", f"`{usage}`", "", text]
         lines += ["", *_flag_table(own)] if own else []
+    return "\n".join([*lines, ""])
+
+
+def images() -> str:
+    """The commands that build, push and pin images."""
+    lines = [
+        "# build_processor, push_processor, pin_processor",
+        "",
+        "Each is a program of its own. With `--json`, stdout is one JSON document on one line,",
+        "`{status, result | error, meta}`; without, an error is told on stderr. Codes, reasons and",
+        "exit statuses are those of the [error table](errors.md). The environment changes nothing",
+        "but how a registry is reached: the docker configuration, trust, proxies",
+        "([guide](../guides/images.md)).",
+        "",
+        "All have these flags:",
+        "",
+        *_flag_table(COMMON_ALONE),
+    ]
+    for module in (build_processor, push_processor, pin_processor):
+        command = module.command("")
+        text = f"{command.help[0].upper()}{command.help[1:]}."
+        lines += ["", f"## {command.name}", "", text, "", *_flag_table(command.own)]
+        if command.one_of:
+            chosen = " and ".join(f"`{name}`" for name in command.one_of)
+            lines += ["", f"Exactly one of {chosen} is given."]
     return "\n".join([*lines, ""])
 
 

@@ -8,11 +8,14 @@
     processor_image
                 its image, and the digest that gets pinned
     lane_test   a pytest file; its folder is its lane
+    crane_binary
+                crane, as a file of a fixed name
     sources     every Python file of a package, for lint and types
     wheel_script
                 a program that a wheel carries
 """
 
+load("//tools/rules/private:crane.bzl", _crane_binary = "crane_binary")
 load("//tools/rules/private:image.bzl", _processor_image = "processor_image", _protocol_layer = "protocol_layer")
 load("//tools/rules/private:lane_test.bzl", _lane_test = "lane_test")
 load("//tools/rules/private:processor.bzl", _processor = "processor")
@@ -23,6 +26,7 @@ load("//tools/rules/private:sources.bzl", _sources = "sources")
 load("//tools/rules/private:wheel_script.bzl", _wheel_script = "wheel_script")
 
 image_referrers = _image_referrers
+crane_binary = _crane_binary
 lane_test = _lane_test
 processor = _processor
 processor_image = _processor_image

@@ -15,6 +15,7 @@ from tests.fixtures import rootfs
 from tests.harness import ROOT
 from tests.simulators import registry
 
+CRANE = ROOT / "tools/images/crane"
 PROCESSORS = ("doc/extract", "llm/chat")
 MEGABYTE = 1_000_000
 IMAGE_BYTES_MAX = 60 * MEGABYTE
@@ -40,9 +41,9 @@ def tool(*words: str | Path, env: dict[str, str] | None = None) -> str:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with registry.serve(tmp_path_factory.mktemp("registry")) as found:
-        yield found
+def address() -> Iterator[str]:
+    with registry.Server(CRANE) as server:
+        yield server.host
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)
@@ -50,10 +51,10 @@ def test_crane_validates_what_it_pulls_back(processor: str, address: str, tmp_pa
     image = rootfs.Image(layout(processor))
     name = f"{address}/{processor}@{image.digest}"
 
-    tool("crane", "push", "--index", layout(processor), name, env={"HOME": str(tmp_path)})
+    tool(CRANE, "push", layout(processor), name, env={"HOME": str(tmp_path)})
 
-    assert tool("crane", "digest", name, env={"HOME": str(tmp_path)}).strip() == image.digest
-    tool("crane", "validate", "--remote", name, env={"HOME": str(tmp_path)})
+    assert tool(CRANE, "digest", name, env={"HOME": str(tmp_path)}).strip() == image.digest
+    tool(CRANE, "validate", "--remote", name, env={"HOME": str(tmp_path)})
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)

@@ -80,6 +80,24 @@ _wheels = rule(
     attrs = {"processor": attr.label(mandatory = True, providers = [ProcessorInfo])},
 )
 
+def _built_impl(ctx):
+    targets = [ctx.attr.processor] + ctx.attr.parts
+    files = depset(transitive = [target[DefaultInfo].files for target in targets])
+    runfiles = ctx.runfiles(transitive_files = files)
+    return [DefaultInfo(
+        files = files,
+        runfiles = runfiles.merge_all([target[DefaultInfo].default_runfiles for target in targets]),
+    )]
+
+_built = rule(
+    implementation = _built_impl,
+    doc = "All that a program needs to push and pin an image.",
+    attrs = {
+        "parts": attr.label_list(mandatory = True),
+        "processor": attr.label(mandatory = True, providers = [ProcessorInfo]),
+    },
+)
+
 def _protocol_layer_impl(ctx):
     every = depset(transitive = [module[PyInfo].transitive_sources for module in ctx.attr.modules])
     foreign = [file.short_path for file in every.to_list() if not _is_shared(file)]
@@ -193,8 +211,8 @@ def processor_image(
         **kwargs):
     """The image of a processor: ``NAME`` (an index), ``NAME.digest``, ``NAME_linux_amd64``.
 
-    Also ``NAME_sbom`` and ``NAME_provenance``, which accompany it in a registry, and ``NAME_test``,
-    the test of what is in it.
+    Also ``NAME_sbom`` and ``NAME_provenance``, which accompany it in a registry; ``NAME_built``, all of
+    these for a program to read; and ``NAME_test``, the test of what is in it.
 
     Args:
       name: The target's name.
@@ -250,6 +268,13 @@ def processor_image(
         protocol = ["//processors/protocol:files"],
         visibility = visibility,
         wheels = [name + "_wheels"],
+        **kwargs
+    )
+    _built(
+        name = name + "_built",
+        parts = [name, name + ".digest", name + "_sbom", name + "_provenance"],
+        processor = processor,
+        visibility = visibility,
         **kwargs
     )
     _structure_test(name + "_test", ":" + name, example_inputs, example_files)
