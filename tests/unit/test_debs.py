@@ -79,6 +79,7 @@ def test_a_hard_link_to_what_is_not_there_is_refused() -> None:
         (ar(("debian-binary", b"2.0\n"), ("control.tar.xz", b"1")), "broken: "),
         (deb()[:-1], "broken: ends 1 bytes early"),
         (deb() + b"\n\n", "broken: no member's header at byte"),
+        (deb().replace(b"`\n", b"xx", 1), "broken: no member's header at byte 8"),
         (deb(control="Package: {name}\n"), "its control file has no Version, Architecture"),
     ],
 )
