@@ -80,9 +80,10 @@ def _message(result: dict[str, Json]) -> str:
 
 def _commands(file: str, branch: str, message: str) -> list[str]:
     subject, _, body = message.partition("\n\n")
+    paragraphs = [word for line in (subject, *body.splitlines()) for word in ("-m", line)]
     return [
         shlex.join(["git", "diff", "--", file]),
-        shlex.join(["git", "commit", "-m", subject, "-m", body, "--", file]),
+        shlex.join(["git", "commit", *paragraphs, "--", file]),
         shlex.join(["git", "push", "origin", branch]),
         "open it for review",
     ]

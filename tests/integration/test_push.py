@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, SIGTERM
 from typing import Any
 
 import pytest
@@ -118,7 +119,7 @@ def test_a_registry_that_dies_in_the_middle_of_a_blob_gets_the_rest_and_nothing_
 ) -> None:
     bench.image(contents=LAYERS)
     registry.tell(simulated.honest, method="PATCH", times=3)
-    registry.tell(simulated.dies(10), method="PATCH")
+    registry.tell(simulated.dies(10, once=arrived), method="PATCH")
 
     broken = bench.push("--registry", registry.host)
     before = arrived(registry)
@@ -153,6 +154,33 @@ def test_a_push_that_is_killed_goes_on_where_it_was(
     assert result["digest"] == digest
     assert set(before) <= set(result["existing"])
     assert len(arrived(registry)) == len(set(arrived(registry)))
+
+
+def test_a_push_that_is_told_to_end_ends_with_its_client(
+    bench: Bench, registry: simulated.Server
+) -> None:
+    bench.image()
+    registry.tell(simulated.hangs, method="PATCH", times=9)
+    words = ("--ref", "hostile/zoo@1", "--registry", registry.host)
+
+    with bench.start("push_processor", *words) as process:
+        registry.wait_for(lambda: registry.sent("POST"))
+        before = talking_to(registry.host)
+        process.send_signal(SIGTERM)
+        answer = end(process)
+
+    assert answer.error == ("ERR_ADAPTER_INVOCATION", "terminated", 143)
+    assert len(before) == 2
+    assert talking_to(registry.host) == []
+
+
+def talking_to(host: str) -> list[bytes]:
+    """The command lines of the processes that name a registry."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found.append(file.read_bytes())
+    return [words for words in found if host.encode() in words]
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Bearer"])

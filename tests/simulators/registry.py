@@ -313,11 +313,17 @@ def closed_for(seconds: int) -> Behaviour:
     return behave
 
 
-def dies(after_bytes: int) -> Behaviour:
-    """Take the first bytes of the body, break off, and answer nobody any more."""
+def dies(after_bytes: int, once: Callable[[Server], object] = lambda _: True) -> Behaviour:
+    """Take the first bytes of the body, break off, and answer nobody any more.
+
+    Args:
+        after_bytes: How many bytes to take.
+        once: What must have happened before.
+    """
 
     def behave(exchange: Exchange) -> None:
         exchange.read(after_bytes)
+        exchange.server.wait_for(lambda: once(exchange.server))
         exchange.server.dead = True
         exchange.reset()
 

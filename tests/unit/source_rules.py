@@ -100,16 +100,21 @@ def registry_files(base: Path) -> list[Path]:
     return sorted((base / "processors").glob("*/*/v*/registry.yaml"))
 
 
-def imports(module: Module) -> Iterator[tuple[ast.stmt, str]]:
+def imports(module: Module) -> tuple[tuple[ast.stmt, str], ...]:
     """Each import, anywhere in a file, as one dotted name: ``from a import b`` is ``a.b``."""
-    for node in ast.walk(module.tree):
+    return _imports(module.tree)
+
+
+@lru_cache(maxsize=1_000)  # as the trees
+def _imports(tree: ast.Module) -> tuple[tuple[ast.stmt, str], ...]:
+    found: list[tuple[ast.stmt, str]] = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node, alias.name
+            found += [(node, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             source = "." * node.level + (node.module or "")
-            for alias in node.names:
-                yield node, f"{source}.{alias.name}"
+            found += [(node, f"{source}.{alias.name}") for alias in node.names]
+    return tuple(found)
 
 
 def _dotted(node: ast.AST) -> str:

@@ -11,7 +11,7 @@ from processors.protocol import errors
 from processors.protocol.errors import CODES, ERRORS, ContractError, Row, find_row
 from tests.unit.source_rules import Module, product, root
 
-TABLE = "processors/protocol/errors.py"
+TABLE = "processors/protocol/error_table.py"
 
 # Rows whose raiser a later step brings, and that step.
 DUE = {
