@@ -477,6 +477,6 @@ def test_every_row_of_images_is_reached() -> None:
     reached = {case.error for case in FAILURES}
     rows = {f"{row.code}/{row.reason}" for row in ERRORS if row.code in PROVED}
     elsewhere = {row for row in rows if "/lane_" in row or "/override_" in row}
-    elsewhere.add("ERR_REGISTRY_MISMATCH/content_mismatch")  # tests/acceptance/pinned/test_images.py
+    elsewhere.add("ERR_REGISTRY_MISMATCH/content_mismatch")  # acceptance/pinned/test_images.py
 
     assert rows - reached == elsewhere

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -23,15 +22,17 @@ content.check("/opt/processor", sys.argv[1])
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def image() -> rootfs.Image:
     return rootfs.Image(LAYOUT)
 
 
-@pytest.fixture
-def unpacked(image: rootfs.Image, tmp_path: Path) -> Path:
-    image.unpack(tmp_path / "rootfs")
-    return tmp_path / "rootfs"
+@pytest.fixture(scope="module")
+def unpacked(image: rootfs.Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file system, for all tests: each leaves it as it was."""
+    folder = tmp_path_factory.mktemp("image") / "rootfs"
+    image.unpack(folder)
+    return folder
 
 
 def measure(image: rootfs.Image, unpacked: Path, world: Path) -> tuple[int, str]:
@@ -62,11 +63,15 @@ def test_a_flipped_bit_in_any_layer_is_refused(
     image: rootfs.Image, unpacked: Path, tmp_path: Path, file: str
 ) -> None:
     path = unpacked / "opt/processor" / file
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    before = path.read_bytes()
+    flipped = bytearray(before)
+    flipped[len(flipped) // 2] ^= 1
 
-    code, said = measure(image, unpacked, tmp_path / "world")
+    path.write_bytes(flipped)
+    try:
+        code, said = measure(image, unpacked, tmp_path / "world")
+    finally:
+        path.write_bytes(before)
 
     assert code == 1
     assert "ERR_REGISTRY_MISMATCH" in said
@@ -75,12 +80,13 @@ def test_a_flipped_bit_in_any_layer_is_refused(
 
 @pytest.mark.proves("ERR_REGISTRY_MISMATCH")
 def test_a_file_that_no_build_put_there_is_refused(image: rootfs.Image, unpacked: Path) -> None:
-    (unpacked / "opt/processor/site-packages/sitecustomize.py").write_bytes(b"")
-
-    with pytest.raises(ContractError) as caught:
-        content.check(
-            str(unpacked / "opt/processor"), os.fspath(image.labels["processor.content-root"])
-        )
+    planted = unpacked / "opt/processor/site-packages/sitecustomize.py"
+    planted.write_bytes(b"")
+    try:
+        with pytest.raises(ContractError) as caught:
+            content.check(str(unpacked / "opt/processor"), image.labels["processor.content-root"])
+    finally:
+        planted.unlink()
 
     assert (caught.value.code, caught.value.reason) == (
         "ERR_REGISTRY_MISMATCH",
