@@ -42,4 +42,4 @@ def problem(lane: str, ref: str, pinned: str | None, built: str) -> ContractErro
 
 def command(ref: str) -> str:
     """The command that pins what is built."""
-    return f"bazel run //:pin_processor -- --ref {ref} --registry HOST[/PATH]"
+    return f"tools/bazel run //:pin_processor -- --ref {ref} --registry HOST[/PATH]"

@@ -21,7 +21,7 @@ from tests.simulators import registry as simulated
 SECRETS = (simulated.PASSWORD, simulated.TOKEN, simulated.basic().removeprefix("Basic "))
 OTHER = "sha256:" + "ab" * 32
 PROVED = {"ERR_IMAGE_UNPINNED", "ERR_IMAGE_UNAVAILABLE", "ERR_REGISTRY_MISMATCH", "ERR_CI_SAFETY"}
-STALE = f"bazel run //:pin_processor -- --ref {REF} --registry HOST[/PATH]"
+STALE = f"tools/bazel run //:pin_processor -- --ref {REF} --registry HOST[/PATH]"
 
 
 class Place:

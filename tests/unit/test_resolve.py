@@ -123,3 +123,51 @@ def test_what_runs_from_source_has_no_name(tempting: Path) -> None:
 
     assert (envelope["meta"]["app"], envelope["meta"]["function"]) == (None, None)
     assert events == []
+
+
+def built(folder: Path, pin: str | None) -> str:
+    """What a build leaves of a processor with a pin."""
+    own = folder / "no/such/v1"
+    own.mkdir(parents=True)
+    registry = {
+        "ref": "no/such@1",
+        "inputs": {"type": "object"},
+        "secrets": [],
+        "image": {"repository": "a/b", "digest": pin},
+    }
+    described = {"schema": "v1", "argv": ["x"], "registry": registry, "registry_file": "r"}
+    roots = dict.fromkeys(("source_root", "lock"), "sha256:" + "0a" * 32)
+    (own / "processor.json").write_text(json.dumps(described | roots))
+    return str(folder)
+
+
+@pytest.mark.proves("HR-5", "ERR_IMAGE_UNPINNED")
+@pytest.mark.parametrize("lane", ["dev", "staging", "main"])
+@pytest.mark.parametrize(
+    ("pin", "reason"),
+    [
+        (None, "no_pin"),
+        ("latest", "bad_pin"),
+        ("sha256:abcdef", "bad_pin"),
+        ("sha256:" + "AB" * 32, "bad_pin"),
+        ("sha256:" + "0" * 64, "bad_pin"),
+        ("a/b@sha256:" + "ab" * 32, "bad_pin"),
+    ],
+)
+def test_no_image_runs_without_a_whole_pin(
+    lane: str, pin: str | None, reason: str, tmp_path: Path
+) -> None:
+    request = asked(lane=lane)
+
+    with pytest.raises(ContractError) as caught:
+        resolve.resolve(request, resolve.names(request), built(tmp_path, pin), {})
+
+    assert (caught.value.code, caught.value.reason) == ("ERR_IMAGE_UNPINNED", reason)
+
+
+def test_an_image_with_a_whole_pin_is_the_one_that_runs(tmp_path: Path) -> None:
+    request, pin = asked(lane="staging"), "sha256:" + "ab" * 32
+
+    resolved = resolve.resolve(request, resolve.names(request), built(tmp_path, pin), {})
+
+    assert (resolved.image_digest, resolved.overridden) == (pin, False)
