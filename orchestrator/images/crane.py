@@ -29,6 +29,7 @@ PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # at least, between one run that was refused by
 LIMIT_S = 600  # for all that a command says to a registry, waits included
 SAID_CHARS_MAX = 700
 _ADDRESSES_MAX = 4_096
+_BAD = 400
 _BY_RATE = (429, 503)  # too many requests; unavailable for a while
 
 # What the tool may know of our environment: where credentials, trust and proxies are. PATH is for
@@ -47,13 +48,11 @@ ENVIRONMENT = (
     "no_proxy",
 )
 
-_REQUEST = re.compile(rb"[\d/]+ [\d:]+ --> [A-Z]+ (\S+)")
 _ANSWER = re.compile(rb"[\d/]+ [\d:]+ <-- (\d{3}) (\S+)")
 _RETRY_AFTER = re.compile(rb"Retry-After: *(.+)", re.IGNORECASE)
 _SENT = re.compile(rb"[\d/]+ [\d:]+ (?:pushed blob: |\S+: digest: )(sha256:[0-9a-f]{64})\b")
-_ASKED = re.compile(
-    r"\b(?:GET|HEAD|PUT|POST|PATCH|DELETE) \"?(https?://[^\s\"]+?)\"?: ", re.IGNORECASE
-)
+# A request with a bad answer. One without any is told as Go tells it: Get "...": and why.
+_REFUSED = re.compile(r"\b(?:GET|HEAD|PUT|POST|PATCH|DELETE) (https?://[^\s\"]+?): ")
 _WRONG = re.compile(r"does not match requested digest|error verifying (?:sha256 checksum|size)")
 _USER_INFO = re.compile(r"://[^/\s@\"]+@")
 _QUERY = re.compile(r"(https?://[^\s\"?]*)\?[^\s\":]*")
@@ -65,7 +64,9 @@ type Take = Callable[[bytes], None]
 class Log:
     """What one run of crane said on stderr, as far as it matters."""
 
-    statuses: dict[str, int] = field(default_factory=dict)  # the last one of each address
+    statuses: dict[str, int] = field(
+        default_factory=dict
+    )  # of each address: the last bad one, if any
     sent: list[str] = field(default_factory=list)  # digests that went over
     last: str = ""  # crane's error, or else its last line
     retry_after: str = ""
@@ -75,12 +76,12 @@ class Log:
         """Take one line."""
         if answer := _ANSWER.match(line):
             status, address = int(answer[1]), _text(answer[2]).partition("?")[0]
-            if len(self.statuses) < _ADDRESSES_MAX or address in self.statuses:
+            # Others may be on their way to the same address; a good answer to one hides no bad one.
+            if address in self.statuses:
+                self.statuses[address] = status if status >= _BAD else self.statuses[address]
+            elif len(self.statuses) < _ADDRESSES_MAX:
                 self.statuses[address] = status
             self._refused = status in _BY_RATE
-        elif request := _REQUEST.match(line):
-            # An older answer is not the one to this request, which may find nobody any more.
-            self.statuses.pop(_text(request[1]).partition("?")[0], None)
         elif self._refused and (pause := _RETRY_AFTER.fullmatch(line.strip())):
             self.retry_after = _text(pause[1])
         elif sent := _SENT.match(line):
@@ -91,8 +92,8 @@ class Log:
     @property
     def status(self) -> int:
         """The HTTP status that ended the run; 0 if nobody answered."""
-        asked = [each.partition("?")[0] for each in _ASKED.findall(self.last)]
-        return self.statuses.get(asked[-1], 0) if asked else 0
+        refused = [each.partition("?")[0] for each in _REFUSED.findall(self.last)]
+        return self.statuses.get(refused[-1], 0) if refused else 0
 
     @property
     def said(self) -> str:
