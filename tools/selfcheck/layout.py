@@ -24,6 +24,7 @@ _STRAY = """sources()
 load("@rules_python//python:py_test.bzl", "py_test")
 py_test(name = "x", srcs = ["harness.py"], main = "harness.py", tags = ["unit"])
 """
+_IMAGES_SUITE = "//tests/acceptance/pinned:test_structure"
 _OVERLAY = "tools/overlay/"  # .bazelignore: modules of their own, no packages of ours.
 
 
@@ -109,7 +110,11 @@ def all_have_sources(scratch: Scratch) -> None:
     ],
 )
 def all_tests_declared(scratch: Scratch) -> None:
-    """Files against targets, both ways; and no lane's tag on anything but a lane's test."""
+    """Files against targets, both ways; and no lane's tag on anything but a lane's test.
+
+    One file is the test of many images: the targets are beside these, and a suite of the file's
+    name in its lane has them all.
+    """
     files = [
         str(path.relative_to(scratch.root)) for path in (scratch.root / "tests").rglob("test_*.py")
     ]
@@ -117,8 +122,14 @@ def all_tests_declared(scratch: Scratch) -> None:
     expect(not stray, f"outside the seven folders: {stray}")
     tests = scratch.query("tests(//...) except attr(tags, '\\blint\\b', tests(//...))")
     wanted = [f"//{folder}:{name[:-3]}" for folder, _, name in (f.rpartition("/") for f in files)]
+    images = scratch.query(f"tests({_IMAGES_SUITE})")
+    built = scratch.query("kind('_processor_layer rule', //processors/...)")
+    beside = [label.replace("_processor", "_test") for label in built]
+    expect_same("the suite of the images' tests, and the images", images, beside)
+    wanted = [label for label in wanted if label != _IMAGES_SUITE] + images
     expect_same("test targets, and test files", tests, wanted)
     for folder, tag in FOLDERS.items():
         tagged = scratch.query(f"attr(tags, '[\\[ ]{tag}[,\\]]', tests(//...))")
         inside = [label for label in tests if label.startswith(f"//tests/{folder}:")]
+        inside += images if folder == "acceptance/pinned" else []
         expect_same(f"targets tagged {tag}, and tests in {folder}", tagged, inside)
