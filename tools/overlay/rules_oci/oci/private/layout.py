@@ -1,5 +1,6 @@
 """Writes OCI image layouts byte for byte as rules_oci 2.3.0 does, for the rules beside it.
 
+  layer   what a tar is as a layer; apart, so that a tar is read once and not for each image
   image   one image: a manifest, a config, and links to its layers
   index   an index of images, with everything copied
   digest  the digest that a layout's index.json names, and a copy of index.json
@@ -141,8 +142,8 @@ def read_index(layout: Path) -> tuple[Document, Document]:
     return head, manifests[0]
 
 
-def add_layer(image: Image, path: Path, label: str) -> None:
-    """Put a tar, plain or gzipped, on top of an image.
+def described_layer(path: Path, label: str) -> Document:
+    """Return a layer's descriptor for a tar, plain or gzipped, and its diff_id.
 
     Raises:
         LayoutError: it is compressed in another way, or broken.
@@ -160,14 +161,18 @@ def add_layer(image: Image, path: Path, label: str) -> None:
         raise LayoutError(f"{path} ({label}) is empty; expected a tar")
     zipped = magic.startswith(GZIP_MAGIC)
     media_type = LAYER_TYPE + ("+gzip" if zipped else "")
-    diff_id = _unzipped_digest(path) if zipped else digest
+    layer = {"size": path.stat().st_size, "digest": digest, "mediaType": media_type}
+    return {"layer": layer, "diff_id": _unzipped_digest(path) if zipped else digest}
+
+
+def add_layer(image: Image, path: Path, label: str, described: Document) -> None:
+    """Put a tar on top of an image."""
     history = {"created": EPOCH, "created_by": f"bazel build {label}"}
     rootfs = image.config.setdefault("rootfs", {})
-    rootfs["diff_ids"] = [*(rootfs.get("diff_ids") or []), diff_id]
+    rootfs["diff_ids"] = [*(rootfs.get("diff_ids") or []), described["diff_id"]]
     image.config["history"] = [*(image.config.get("history") or []), history]
-    layer = {"size": path.stat().st_size, "digest": digest, "mediaType": media_type}
-    image.manifest["layers"] = [*(image.manifest.get("layers") or []), layer]
-    image.layers[digest] = path
+    image.manifest["layers"] = [*(image.manifest.get("layers") or []), described["layer"]]
+    image.layers[described["layer"]["digest"]] = path
 
 
 def settings(given: argparse.Namespace, env: Sequence[str]) -> Document:
@@ -232,13 +237,19 @@ def lay_over(document: Document, update: Mapping[str, Any]) -> None:
             document[key] = value
 
 
+def write_layer(given: argparse.Namespace) -> None:
+    """Write what a tar is as a layer."""
+    described = described_layer(Path(given.tar), given.label)
+    Path(given.output).write_text(json.dumps(described), encoding="utf-8")
+
+
 def write_image(given: argparse.Namespace) -> None:
     """Make one image."""
     kinds = ("architecture", "os", "variant")
     platform = {kind: getattr(given, kind) for kind in kinds if getattr(given, kind)}
     image = from_layout(Path(given.base)) if given.base else from_scratch(platform)
-    for path, label in given.layer:
-        add_layer(image, Path(path), label)
+    for path, label, described in given.layer:
+        add_layer(image, Path(path), label, json.loads(Path(described).read_bytes()))
     if given.annotations:
         old = image.manifest.get("annotations") or {}
         image.manifest["annotations"] = {**old, **dict(_pairs(given.annotations))}
@@ -392,10 +403,15 @@ def _pairs(name: str) -> list[tuple[str, str]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     verbs = parser.add_subparsers(required=True)
+    layer = verbs.add_parser("layer", allow_abbrev=False)
+    layer.set_defaults(run=write_layer)
+    for word in ("tar", "label", "output"):
+        layer.add_argument(f"--{word}", required=True)
     image = verbs.add_parser("image", allow_abbrev=False)
     image.set_defaults(run=write_image)
     image.add_argument("--output", required=True)
-    image.add_argument("--layer", action="append", nargs=2, default=[], metavar=("TAR", "LABEL"))
+    parts = ("TAR", "LABEL", "DESCRIBED")
+    image.add_argument("--layer", action="append", nargs=len(parts), default=[], metavar=parts)
     for word in ("base", "architecture", "os", "variant", "user", "workdir"):
         image.add_argument(f"--{word}")
     for word in ("created", "entrypoint", "cmd", "exposed_ports", "volumes"):

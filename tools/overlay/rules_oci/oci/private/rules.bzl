@@ -43,6 +43,16 @@ def _check_platform(ctx):
     if not attr.base and not (attr.os and attr.architecture):
         fail("{}: without base, os and architecture are required".format(ctx.label))
 
+def _described(ctx, number, tar):
+    """What a tar is as a layer, in a file of its own, so that it is read when it has changed."""
+    output = ctx.actions.declare_file("{}.layer{}.json".format(ctx.label.name, number))
+    args = ctx.actions.args()
+    args.add("--tar", tar)
+    args.add("--label", tar.owner)
+    args.add("--output", output)
+    _run(ctx, "layer", args, depset([tar]), [output], "OCILayer")
+    return output
+
 def _oci_image_impl(ctx):
     _check_platform(ctx)
     output = ctx.actions.declare_directory(ctx.label.name)
@@ -54,21 +64,25 @@ def _oci_image_impl(ctx):
     for kind in ("architecture", "os", "variant", "user", "workdir"):
         if getattr(ctx.attr, kind):
             args.add(getattr(ctx.attr, kind), format = "--" + kind + "=%s")
-    for tar in ctx.files.tars:
+    layers = []
+    for number, tar in enumerate(ctx.files.tars):
         if tar.basename.endswith((".tzst", ".tar.zst")):
             fail("{}: {} is a zstd layer, which the overlay does not support; make it a .tar or .tar.gz".format(
                 ctx.label,
                 tar.short_path,
             ))
+        described = _described(ctx, number, tar)
+        layers.append(described)
         args.add("--layer", tar)
         args.add(tar.owner)  # As Args writes a label: the main repository has no name.
+        args.add(described)
 
     # The layers are links out of the directory, so whoever uses it needs what they lead to.
     linked = [depset(ctx.files.tars)]
     if ctx.attr.base:
         args.add("--base", ctx.file.base.path)
         linked += [ctx.attr.base[DefaultInfo].files, ctx.attr.base[DefaultInfo].default_runfiles.files]
-    inputs = depset([file for _, file in settings], transitive = linked)
+    inputs = depset([file for _, file in settings] + layers, transitive = linked)
     _run(ctx, "image", args, inputs, [output], "OCIImage")
     return [DefaultInfo(
         files = depset([output]),
