@@ -9,6 +9,12 @@ from __future__ import annotations
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    type Table = Mapping[str, LanePolicy]
+
 ADAPTERS = ("local", "modal")
 
 # Branches that change by review alone. No command edits a pin there.
@@ -55,6 +61,19 @@ class LanePolicy:
         self.registry_root = registry_root  # whether --registry-root is accepted
         self.real = real  # "never", "free" or "confirmed" (by --allow-real)
         self.purpose = purpose
+
+    def document(self) -> dict[str, Json]:
+        """The row as data, but for what it is for; ``of_document`` reads it again."""
+        return {
+            "artifacts": self.artifacts,
+            "adapters": list(self.adapters),
+            "modes": list(self.modes),
+            "egress": self.egress,
+            "override": self.override,
+            "secrets": self.secrets,
+            "registry_root": self.registry_root,
+            "real": self.real,
+        }
 
 
 LANES: dict[str, LanePolicy] = {
@@ -114,19 +133,26 @@ LANES: dict[str, LanePolicy] = {
 
 def document() -> dict[str, Json]:
     """The table as data; its digest says by which policy a verdict was reached."""
-    return {
-        lane: {
-            "artifacts": policy.artifacts,
-            "adapters": list(policy.adapters),
-            "modes": list(policy.modes),
-            "egress": policy.egress,
-            "override": policy.override,
-            "secrets": policy.secrets,
-            "registry_root": policy.registry_root,
-            "real": policy.real,
-        }
-        for lane, policy in LANES.items()
-    }
+    return {lane: policy.document() for lane, policy in LANES.items()}
+
+
+def of_document(lane: str, row: dict[str, Json]) -> LanePolicy:
+    """A row that was written down: a verdict is reached again by the policy of its time."""
+    adapters, modes = row["adapters"], row["modes"]
+    assert isinstance(adapters, list)
+    assert isinstance(modes, list)
+    return LanePolicy(
+        lane,
+        artifacts=str(row["artifacts"]),
+        adapters=tuple(map(str, adapters)),
+        modes=tuple(map(str, modes)),
+        egress=row["egress"] is True,
+        override=row["override"] is True,
+        secrets=row["secrets"] is True,
+        registry_root=row["registry_root"] is True,
+        real=str(row["real"]),
+        purpose="",
+    )
 
 
 def judge(
@@ -138,19 +164,21 @@ def judge(
     secrets: bool,
     registry_root: bool,
     allow_real: bool,
+    table: Table = LANES,
 ) -> ContractError | None:
     """Return why a lane refuses a request, or None if it allows it.
 
     Args:
-        lane: A key of ``LANES``.
+        lane: A key of the table.
         adapter: One of ``ADAPTERS``.
         mode: ``mock`` or ``real``.
         override: Whether --image-override is given.
         secrets: Whether --allow-env is given.
         registry_root: Whether --registry-root is given.
         allow_real: Whether --allow-real is given.
+        table: The rows that count.
     """
-    policy = LANES[lane]
+    policy = table[lane]
     if adapter not in policy.adapters:
         allowed = " or ".join(policy.adapters)
         return _refusal("lane_adapter", f"lane {lane} runs adapter {allowed}, not {adapter}")
@@ -172,7 +200,7 @@ def judge(
     return None
 
 
-def answer(question: dict[str, Json]) -> ContractError | None:
+def answer(question: dict[str, Json], table: Table = LANES) -> ContractError | None:
     """``judge``, asked as the ledger keeps the question: a verdict can be reached again."""
     words = {key: str(question[key]) for key in ("lane", "adapter", "mode")}
     switches = ("override", "secrets", "registry_root", "allow_real")
@@ -181,6 +209,7 @@ def answer(question: dict[str, Json]) -> ContractError | None:
         adapter=words["adapter"],
         mode=words["mode"],
         **{key: question[key] is True for key in switches},
+        table=table,
     )
 
 

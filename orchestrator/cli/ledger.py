@@ -1,4 +1,4 @@
-"""``ledger``: verify a world's list of events, publish its head, take it out and in."""
+"""``ledger``: verify a world's list of events and its verdicts, publish its head, move it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from orchestrator.cli import program
 from orchestrator.cli.flags import Flag
 from orchestrator.cli.program import Call, Command
 from orchestrator.images import chain, records
+from orchestrator.loop import policy, readmit
+from orchestrator.loop.readmit import Disagreement
 from orchestrator.world import delivery, heads, history, stats, transfer, verification
 from orchestrator.world.ledger import Ledger, utc_now
 from orchestrator.world.world import World
 from processors.protocol import shapes
 from processors.protocol.canonical import Json, canonical
-from processors.protocol.errors import inputs_error
+from processors.protocol.errors import ContractError, inputs_error
 from processors.protocol.refs import REF_GRAMMAR, parse_ref
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from orchestrator.world.chain import Event
 
 SUMMARY = "verify a world's list of events, publish its head, take it out and in"
 COUNT = 10  # of events that tail shows by default
@@ -59,6 +67,32 @@ def _head(call: Call) -> Answer:
         f"  {behind} event(s) behind it",
     ]
     return {"head": document, "behind": behind}, lines
+
+
+def _readmit(call: Call) -> Answer:
+    now = policy.current()
+    with (
+        Ledger(call.world, make=False) as ledger,
+        call.progress("decided", ledger.head().count) as progress,
+    ):
+        try:
+            tally = readmit.readmit(_told(ledger.events(), progress), now)
+        except Disagreement as found:
+            raise ContractError("ERR_CI_SAFETY", "verdict_differs", str(found)) from None
+    result: dict[str, Json] = {**tally.as_json(), "policy": now.version}
+    split = f"{result['admitted']} admitted, {result['refused']} refused"
+    lines = [
+        f"agreed  {result['decided']} decision(s): {split}",
+        f"  {result['by_another_policy']} by another policy than {now.version}",
+    ]
+    return result, lines
+
+
+def _told(events: Iterator[Event], progress: Callable[[int], None]) -> Iterator[Event]:
+    """Events as they are, while it is shown how far they are."""
+    for event in events:
+        progress(event.seq)
+        yield event
 
 
 def _export(call: Call) -> Answer:
@@ -175,6 +209,12 @@ COMMANDS = (
             Flag("--out", "FILE", "write a copy to a file that does not exist yet"),
         ),
         _head,
+    ),
+    Command(
+        "readmit",
+        "decide every admission again from what was recorded, and name the first that differs",
+        (),
+        _readmit,
     ),
     Command(
         "export",

@@ -20,6 +20,20 @@ from processors.protocol.envelope import ENVELOPE_BYTES_MAX, Output
 from processors.protocol.errors import ContractError, inputs_error
 from processors.protocol.payload import Artifact, Payload
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from orchestrator.world.ledger import Writing
+
+    class Gate(Protocol):
+        """What a step of a plan has to pass to begin."""
+
+        def admit(
+            self, world: World, transaction: Writing, execution_id: str
+        ) -> ContractError | None:
+            """Write down what becomes of the step; return the error if it may not begin."""
+
 
 class Beginning:
     """What is decided, with the ledger at hand, before anything starts."""
@@ -93,8 +107,8 @@ class Beginning:
                 transaction.append(kind, fact)
         return envelope
 
-    def begin(self) -> Attempt:
-        """Make the attempt's folder and write down that it starts."""
+    def begin(self, gate: Gate | None) -> Attempt:
+        """Make the attempt's folder and write down that it starts, if its gate lets it."""
         payload, world = self._payload, self._world
         world.check_free(payload.write_prefix)
         number = 1 if self._before is None else self._before.attempt + 1
@@ -106,8 +120,12 @@ class Beginning:
             with world.ledger.writing() as transaction:
                 self._check_unchanged()
                 world.check_free(payload.write_prefix)
-                for kind, fact in (*self._asked(), ("execution.started", begun)):
-                    transaction.append(kind, fact)
+                refused = gate and gate.admit(world, transaction, payload.execution_id)
+                if not refused:
+                    for kind, fact in (*self._asked(), ("execution.started", begun)):
+                        transaction.append(kind, fact)
+            if refused:
+                raise refused
         except BaseException:
             world.stagings.discard(staging)
             raise

@@ -1,7 +1,8 @@
 """What a processor left behind, judged by content and never by trust.
 
 ``reply`` reads the envelope, re-hashes every output from its bytes, compares index and receipts,
-and refuses anything else that lies under the write prefix.
+and refuses anything else that lies under the write prefix. ``effects_of`` holds what was made
+against what the processor declares.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
+from orchestrator.goals import effects
 from processors.protocol import canonical, digests, envelope, paths, receipt
 from processors.protocol.canonical import Json
 from processors.protocol.envelope import Reply
@@ -35,6 +37,25 @@ def reply(stdout: bytes, payload: Payload, payload_hash: str, tree: str) -> Repl
     if found.error is None:
         _check_outputs(found, payload, tree)
     return found
+
+
+def effects_of(found: Reply, payload: Payload, products: list[str]) -> list[str]:
+    """Check that a success has made everything that its processor declares; return these paths.
+
+    Args:
+        found: The reply, checked.
+        payload: What the processor was given.
+        products: The ``produces`` of the registry that it ran with.
+
+    Raises:
+        ContractError: ``ERR_ADAPTER_INVOCATION`` / ``effect_missing``.
+    """
+    if found.error is not None:
+        return []
+    made = [output.path for output in found.outputs]
+    if (place := effects.missing(products, payload.write_prefix, made)) is not None:
+        raise adapter_error("effect_missing", f"{place} is declared, and no output is there")
+    return sorted({*made}.intersection(effects.declared(products, payload.write_prefix)))
 
 
 def _check_outputs(found: Reply, payload: Payload, tree: str) -> None:

@@ -24,11 +24,10 @@ def preimage(
         registry: The registry that the processor reads; its image pin does not count.
         env_fingerprint: Where it runs.
     """
-    own = {key: value for key, value in registry.items() if key != "image"}
     return {
         "ref": payload.ref,
         "code": code,
-        "registry": digests.of_json(own),
+        "registry": registry_digest(registry),
         "mode": payload.mode,
         "inputs": digests.of_json(payload.inputs),
         "artifacts": {
@@ -38,6 +37,11 @@ def preimage(
         },
         "env_fingerprint": env_fingerprint,
     }
+
+
+def registry_digest(registry: dict[str, Json]) -> str:
+    """The digest of a registry as its processor reads it: without the image pin."""
+    return digests.of_json({key: value for key, value in registry.items() if key != "image"})
 
 
 def key(memo: dict[str, Json]) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.execution import answer, checks, settle
-from orchestrator.execution.settle import Attempt
+from orchestrator.execution import answer, checks, memo, settle
+from orchestrator.execution.settle import REGISTRY_COPY, Attempt
+from orchestrator.images import processors
+from orchestrator.loop import settle as loop
 from orchestrator.world import fold
 from orchestrator.world.records import Execution
 from orchestrator.world.staging import Staging
@@ -20,13 +22,19 @@ from processors.protocol.canonical import Json, canonical, parse_object
 from processors.protocol.envelope import META_KEYS
 from processors.protocol.errors import ContractError, adapter_error
 from processors.protocol.payload import PAYLOAD_BYTES_MAX, Artifact, Payload
+from processors.protocol.refs import parse_ref
 
 _WORLD_TROUBLE = ("world_unwritable", "world_busy")
 LOST_MESSAGE = "the processor's own words were lost when the orchestrator was killed"
 
 
-def recover(world: World) -> None:
+def recover(world: World, processors_folder: str) -> None:
     """Bring every attempt whose process is gone to its end.
+
+    Args:
+        world: The world.
+        processors_folder: Where the build left the processors, whose registries say what a
+            finished attempt must have made.
 
     Raises:
         ContractError: ``ERR_INPUTS``: the world cannot be written.
@@ -38,7 +46,7 @@ def recover(world: World) -> None:
         execution_id, _, number = staging.attempt.rpartition(".")
         execution = world.ledger.execution(execution_id)
         if execution is not None and _is_running(execution, number):
-            _close(world, execution, staging)
+            _close(world, execution, staging, processors_folder)
         world.stagings.discard(staging)
     for execution in world.ledger.running():
         if not world.stagings.holds(settle.name_of(execution.execution_id, execution.attempt)):
@@ -49,9 +57,9 @@ def _is_running(execution: Execution, number: str) -> bool:
     return execution.status == fold.RUNNING and str(execution.attempt) == number
 
 
-def _close(world: World, execution: Execution, staging: Staging) -> None:
+def _close(world: World, execution: Execution, staging: Staging, processors_folder: str) -> None:
     try:
-        _settle(world, execution, staging)
+        _settle(world, execution, staging, processors_folder)
     except ContractError as error:
         if error.reason in _WORLD_TROUBLE:
             raise  # it may be whole; whoever has put the world right finds it here
@@ -66,9 +74,10 @@ def _give_up(world: World, execution: Execution) -> None:
                 "execution.abandoned",
                 {"execution_id": now.execution_id, "attempt": now.attempt},
             )
+            loop.give_up(world.ledger, transaction, now.execution_id)
 
 
-def _settle(world: World, execution: Execution, staging: Staging) -> None:
+def _settle(world: World, execution: Execution, staging: Staging, processors_folder: str) -> None:
     """Settle a finished attempt from its receipt.
 
     Raises:
@@ -79,6 +88,7 @@ def _settle(world: World, execution: Execution, staging: Staging) -> None:
     begun = world.ledger.event(execution.started_seq).data
     if _had_secrets(world, execution):
         raise adapter_error("receipt_invalid", "what a run with secrets left was never masked")
+    products = _products(execution, begun, staging, processors_folder)
     payload = _payload(world, asked)
     payload_hash = shapes.text(begun, "payload_hash")
     document = _receipt(staging, payload)
@@ -86,6 +96,7 @@ def _settle(world: World, execution: Execution, staging: Staging) -> None:
     attempt = Attempt(payload, payload_hash, execution.attempt, staging)
     own = _own_envelope(document, payload)
     reply = checks.reply(own, payload, payload_hash, staging.tree)
+    attempt.effects = checks.effects_of(reply, payload, products)
     meta = _meta(asked, begun, document)
     if reply.error is None:
         made, prefix = reply.outputs, payload.write_prefix
@@ -94,6 +105,23 @@ def _settle(world: World, execution: Execution, staging: Staging) -> None:
     else:
         envelope = answer.refusal(payload.execution_id, reply.error, meta)
         settle.failure(world, attempt, "processor", envelope, None)
+
+
+def _products(
+    execution: Execution, begun: dict[str, Json], staging: Staging, processors_folder: str
+) -> list[str]:
+    """What the attempt was to make, from the registry that it ran with and no other."""
+    ref = parse_ref(execution.ref)
+    assert ref is not None
+    processor = processors.load(processors_folder, ref)
+    kept = os.path.join(staging.folder, REGISTRY_COPY)
+    if os.path.lexists(kept):  # it was one of --registry-root
+        with open(kept, "rb") as file:
+            data = file.read(checks.DOCUMENT_BYTES_MAX + 1)
+        processor.registry = parse_object(data, kept, bytes_max=checks.DOCUMENT_BYTES_MAX)
+    if memo.registry_digest(processor.registry) != shapes.members(begun, "memo")["registry"]:
+        raise adapter_error("receipt_invalid", "the registry of the attempt is gone")
+    return processor.products
 
 
 def _payload(world: World, asked: dict[str, Json]) -> Payload:

@@ -36,6 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orchestrator.execution.begin import Gate
 
 # What the caller has to put right before there is a proposal to judge, and what is no verdict.
 _UNJUDGED = ("ERR_INPUTS", "ERR_ADAPTER_INVOCATION")
@@ -44,7 +45,9 @@ _UNJUDGED = ("ERR_INPUTS", "ERR_ADAPTER_INVOCATION")
 class Setting:
     """What an execution runs in: given once by the command, the same for every request."""
 
-    __slots__ = ("debug", "environ", "processors_folder", "signing_key", "stop", "world")
+    __slots__ = (
+        *("debug", "environ", "processors_folder", "publish", "signing_key", "stop", "world"),
+    )
 
     def __init__(
         self,
@@ -55,7 +58,9 @@ class Setting:
         stop: spawn.Stop,
         debug: bool,
         signing_key: heads.SigningKey | None = None,
+        publish: bool = True,
     ) -> None:
+        self.publish = publish  # whether a run publishes the head; a loop does so at its end
         self.debug = debug  # whether it is shown where an unknown error came from
         self.world = world  # its folder
         self.processors_folder = processors_folder
@@ -64,15 +69,25 @@ class Setting:
         self.signing_key = signing_key  # signs the head that is published at the end
 
 
-def run(request: Request, setting: Setting, trail: Trail) -> dict[str, Json]:
-    """Execute one request and return its envelope; never raises for what a request can cause."""
-    return _Execution(request, setting, trail).envelope()
+def run(
+    request: Request, setting: Setting, trail: Trail, gate: Gate | None = None
+) -> dict[str, Json]:
+    """Execute one request and return its envelope; never raises for what a request can cause.
+
+    Args:
+        request: What is asked for.
+        setting: What it runs in.
+        trail: Takes the breadcrumbs.
+        gate: What it has to pass to begin, if it is a step of a plan.
+    """
+    return _Execution(request, setting, trail, gate).envelope()
 
 
 class _Execution:
     """One execution on its way from a request to an envelope."""
 
-    def __init__(self, request: Request, setting: Setting, trail: Trail) -> None:
+    def __init__(self, request: Request, setting: Setting, trail: Trail, gate: Gate | None) -> None:
+        self._gate = gate
         self._request = request
         self._setting = setting
         self._trail = trail
@@ -87,7 +102,7 @@ class _Execution:
             resolved = self._admit()
             with World(self._setting.world, make=True) as world:
                 heads.check(world.ledger)
-                recover(world)
+                recover(world, self._setting.processors_folder)
                 envelope = self._execute(world, resolved)
                 self._publish(world)
                 return envelope
@@ -123,6 +138,8 @@ class _Execution:
 
     def _publish(self, world: World) -> None:
         """Write the head down; what is settled stands even if that fails."""
+        if not self._setting.publish:
+            return
         try:
             heads.publish(world.ledger, self._setting.signing_key, utc_now())
         except ContractError as lost:
@@ -183,7 +200,7 @@ class _Execution:
                 return envelope
             if (envelope := self._reused(begun, placing)) is not None:
                 return envelope
-            attempt = begun.begin()
+            attempt = begun.begin(self._gate)
         try:
             return self._attempt(world, resolved, attempt)
         finally:
@@ -240,7 +257,7 @@ class _Execution:
         try:
             ended = self._invoke(world, resolved, attempt)
             self._meta["tails"] = answer.tails(ended)
-            reply = _judge(ended, attempt)
+            reply = _judge(ended, attempt, resolved.processor.products)
             self._meta["cost_micro_usd"] = reply.cost_micro_usd
             self._trail.emit("processor.outputs", {"count": len(reply.outputs)})
             self._trail.emit("processor.receipt")
@@ -314,7 +331,7 @@ class _Execution:
         return envelope
 
 
-def _judge(ended: spawn.Ended, attempt: Attempt) -> Reply:
+def _judge(ended: spawn.Ended, attempt: Attempt, products: list[str]) -> Reply:
     """Turn the end of a child into its reply, or into the one error that names what went wrong."""
     if ended.stopped is not None:
         reason = "interrupted" if ended.stopped == signal.SIGINT else "terminated"
@@ -329,13 +346,15 @@ def _judge(ended: spawn.Ended, attempt: Attempt) -> Reply:
         size = ended.stdout.size_bytes
         raise adapter_error("envelope_invalid", f"stdout has {size} bytes, more than an envelope")
     tree = attempt.staging.tree
-    return checks.reply(bytes(ended.stdout.data), attempt.payload, attempt.payload_hash, tree)
+    reply = checks.reply(bytes(ended.stdout.data), attempt.payload, attempt.payload_hash, tree)
+    attempt.effects = checks.effects_of(reply, attempt.payload, products)
+    return reply
 
 
 def _write_registry(registry: dict[str, Json], staging: Staging) -> str:
     """Write out a registry from --registry-root for the processor, without its image pin."""
     own = {key: value for key, value in registry.items() if key != "image"}
-    path = os.path.join(staging.folder, "registry.json")
+    path = os.path.join(staging.folder, settle.REGISTRY_COPY)
     with open(path, "xb") as file:
         file.write(canonical(own))
     return path

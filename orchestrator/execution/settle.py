@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from orchestrator.execution import record
+from orchestrator.loop import settle as loop
 from orchestrator.world.objects import Placing
 from orchestrator.world.staging import Staging
 from orchestrator.world.world import World
@@ -17,6 +18,9 @@ from processors.protocol.canonical import Json, canonical
 from processors.protocol.envelope import Output, index_document
 from processors.protocol.payload import Payload
 
+# In an attempt's folder: the registry that it runs with, if that is not the one that was built in.
+REGISTRY_COPY = "registry.json"
+
 
 class Attempt:
     """One try of an execution: what it was given, and where it works.
@@ -24,13 +28,14 @@ class Attempt:
     ``number`` counts from 1 and is the fencing number: only the last one's facts are taken.
     """
 
-    __slots__ = ("number", "payload", "payload_hash", "staging")
+    __slots__ = ("effects", "number", "payload", "payload_hash", "staging")
 
     def __init__(self, payload: Payload, payload_hash: str, number: int, staging: Staging) -> None:
         self.payload = payload
         self.payload_hash = payload_hash
         self.number = number
         self.staging = staging
+        self.effects: list[str] = []  # the declared ones that were found, once it was judged
 
 
 def name_of(execution_id: str, number: int) -> str:
@@ -81,6 +86,14 @@ def success(
                 ("execution.settled", record.settled(attempt.number, envelope, kept, digest)),
             ):
                 transaction.append(kind, data)
+            loop.end(
+                world.ledger,
+                transaction,
+                payload.execution_id,
+                cost=shapes.count(envelope["meta"], "cost_micro_usd"),
+                error=None,
+                effects=attempt.effects,
+            )
 
 
 def failure(
@@ -112,6 +125,15 @@ def failure(
             )
             transaction.append(
                 "execution.settled", record.settled(attempt.number, envelope, kept, digest)
+            )
+            error = shapes.members(envelope, "error")
+            cost = shapes.count(envelope["meta"], "cost_micro_usd")
+            loop.end(
+                world.ledger,
+                transaction,
+                payload.execution_id,
+                cost=cost if writer == "processor" else None,
+                error=(shapes.text(error, "code"), shapes.text(error, "reason")),
             )
 
 

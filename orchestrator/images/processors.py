@@ -55,6 +55,13 @@ class Processor:
         return [str(name) for name in names]
 
     @property
+    def products(self) -> list[str]:
+        """The templates of what an execution makes."""
+        templates = self.registry["produces"]
+        assert isinstance(templates, list)
+        return [str(template) for template in templates]
+
+    @property
     def image_digest(self) -> str | None:
         """The pinned digest, or None before the first pin."""
         digest = shapes.members(self.registry, "image")["digest"]

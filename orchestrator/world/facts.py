@@ -10,11 +10,11 @@ A fact says what its type says and nothing else; whether it may follow the facts
 
 from __future__ import annotations
 
-from processors.protocol import digests, paths, refs, shapes
-from processors.protocol.canonical import SAFE_INTEGER_MAX, Json
-from processors.protocol.errors import CODES, ContractError
+from orchestrator.world import goal_facts, grammar, image_facts, loop_facts
+from processors.protocol import digests, refs, shapes
+from processors.protocol.canonical import Json
 
-FORMAT = 1  # of a world; counts up when projections change. Events are never rewritten.
+FORMAT = 2  # of a world; counts up when projections change. Events are never rewritten.
 
 # What an event of each type is written as today.
 VERSIONS = {
@@ -30,15 +30,10 @@ VERSIONS = {
     "execution.settled": 1,
     "execution.abandoned": 1,
     "execution.reused": 1,
-    "image.built": 1,
-    "image.pushed": 1,
-    "image.pinned": 1,
+    **image_facts.VERSIONS,
+    **goal_facts.VERSIONS,
+    **loop_facts.VERSIONS,
 }
-
-PLAIN_DEPTH_MAX = 8  # levels of a memo's pre-image; what is deeper is hashed into it
-
-_HEX = frozenset("0123456789abcdef")
-_SLUG = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 
 
 def check(kind: str, data: dict[str, Json]) -> int:
@@ -67,93 +62,13 @@ def problem(kind: str, version: int, data: Json) -> str | None:
     return found
 
 
-def is_plain(value: Json, levels: int = PLAIN_DEPTH_MAX) -> bool:
-    """Whether JSON is of the kind that facts hold: no floats, safe integers, keys in ASCII."""
-    if value is None or isinstance(value, bool | str):
-        return True
-    if isinstance(value, int):
-        return abs(value) <= SAFE_INTEGER_MAX
-    if isinstance(value, dict):
-        return levels > 0 and all(
-            key.isascii() and is_plain(item, levels - 1) for key, item in value.items()
-        )
-    return isinstance(value, list) and levels > 0 and all(is_plain(x, levels - 1) for x in value)
-
-
-def is_world_id(value: Json) -> bool:
-    """32 hex digits, drawn by chance when the world was made."""
-    return isinstance(value, str) and len(value) == 32 and _HEX.issuperset(value)
-
-
-def _is_path(value: Json) -> bool:
-    try:
-        return isinstance(value, str) and paths.canonical_path(value) == value
-    except ContractError:
-        return False
-
-
-def _is_prefix(value: Json) -> bool:
-    try:
-        return isinstance(value, str) and paths.canonical_prefix(value) == value
-    except ContractError:
-        return False
-
-
-def _is_execution_id(value: Json) -> bool:
-    return isinstance(value, str) and refs.is_execution_id(value)
-
-
-def _is_ref(value: Json) -> bool:
-    return isinstance(value, str) and refs.parse_ref(value) is not None
-
-
-def _is_bool(value: Json) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_positive(value: Json) -> bool:
-    return shapes.is_count(value) and value != 0
-
-
-def _is_prefix_or_null(value: Json) -> bool:
-    return value is None or _is_prefix(value)
-
-
-def _is_text_or_null(value: Json) -> bool:
-    return value is None or shapes.is_text(value)
-
-
-def _is_digest_or_null(value: Json) -> bool:
-    return value is None or digests.is_digest(value)
-
-
-def _is_error(value: Json) -> bool:
-    return shapes.problem(value, _ERROR, "error") is None
-
-
-def _is_error_or_null(value: Json) -> bool:
-    return value is None or _is_error(value)
-
-
-def _is_reason(value: Json) -> bool:
-    return isinstance(value, str) and value != "" and _SLUG.issuperset(value)
-
-
-def _is_file(value: Json) -> bool:
-    return shapes.problem(value, _FILE, "file") is None
-
-
 def _is_question(value: Json) -> bool:
     return shapes.problem(value, _QUESTION, "question") is None
 
 
-def _is_plain_object(value: Json) -> bool:
-    return isinstance(value, dict) and is_plain(value)
-
-
 def _are_named_files(value: Json) -> bool:
     return isinstance(value, dict) and all(
-        refs.is_name(name) and _is_file(item) for name, item in value.items()
+        refs.is_name(name) and grammar.is_file(item) for name, item in value.items()
     )
 
 
@@ -173,20 +88,7 @@ def _are_outputs(value: Json) -> bool:
 
 
 def _are_receipts(value: Json) -> bool:
-    return isinstance(value, list) and len(value) in (1, 2) and all(map(_is_file, value))
-
-
-def _is_word(value: Json) -> bool:
-    """ASCII without a blank, as repositories and platforms are."""
-    return isinstance(value, str) and value != "" and all("!" <= each <= "~" for each in value)
-
-
-def _are_platforms(value: Json) -> bool:
-    """Platforms as an index has them: sorted, each once, at least one."""
-    if not isinstance(value, list) or not value:
-        return False
-    words = [each for each in value if isinstance(each, str) and _is_word(each)]
-    return len(words) == len(value) and words == sorted(set(words))
+    return isinstance(value, list) and len(value) in (1, 2) and all(map(grammar.is_file, value))
 
 
 def _paths_of(data: dict[str, Json], many: str) -> list[str]:
@@ -221,118 +123,98 @@ def _settled_rule(data: dict[str, Json]) -> str | None:
     return None
 
 
-_ERROR: shapes.Shape = {"code": lambda value: value in CODES, "reason": _is_reason}
-
-_FILE: shapes.Shape = {
-    "path": _is_path,
-    "cid": digests.is_digest,
-    "size_bytes": shapes.is_count,
-}
-
-_OUTPUT: shapes.Shape = {**_FILE, "mime": shapes.is_text}
+_OUTPUT: shapes.Shape = {**grammar.FILE, "mime": shapes.is_text}
 
 _QUESTION: shapes.Shape = {
     "lane": shapes.is_text,
     "adapter": shapes.is_text,
     "mode": lambda value: value in refs.MODES,
-    "override": _is_bool,
-    "secrets": _is_bool,
-    "registry_root": _is_bool,
-    "allow_real": _is_bool,
-}
-
-# Where an image was pushed to; no folder of a machine is a fact.
-_PLACE: shapes.Shape = {
-    "ref": _is_ref,
-    "digest": digests.is_digest,
-    "kind": lambda value: value in ("registry", "layout"),
-    "repository": _is_word,
+    "override": grammar.is_bool,
+    "secrets": grammar.is_bool,
+    "registry_root": grammar.is_bool,
+    "allow_real": grammar.is_bool,
 }
 
 _SHAPES: dict[tuple[str, int], shapes.Shape] = {
-    ("world.created", 1): {"world": is_world_id, "format": _is_positive},
+    ("world.created", 1): {"world": grammar.is_world_id, "format": grammar.is_positive},
     ("artifact.put", 1): _OUTPUT,
-    ("artifact.removed", 1): {"path": _is_path},
+    ("artifact.removed", 1): {"path": grammar.is_path},
     ("execution.requested", 1): {
-        "execution_id": _is_execution_id,
+        "execution_id": grammar.is_execution_id,
         "intent": digests.is_digest,
-        "ref": _is_ref,
+        "ref": grammar.is_ref,
         "adapter": shapes.is_text,
         "mode": lambda value: value in refs.MODES,
         "lane": shapes.is_text,
-        "write_prefix": _is_prefix,
+        "write_prefix": grammar.is_prefix,
         "inputs_hash": digests.is_digest,
-        "inputs": _is_file,
+        "inputs": grammar.is_file,
         "artifacts": _are_named_files,
     },
     ("execution.refused", 1): {
-        "execution_id": _is_execution_id,
-        "ref": _is_ref,
-        "write_prefix": _is_prefix,
+        "execution_id": grammar.is_execution_id,
+        "ref": grammar.is_ref,
+        "write_prefix": grammar.is_prefix,
         "policy": digests.is_digest,
         "question": _is_question,
-        "error": _is_error,
+        "error": grammar.is_error,
     },
     ("execution.admitted", 1): {
-        "execution_id": _is_execution_id,
+        "execution_id": grammar.is_execution_id,
         "policy": digests.is_digest,
         "question": _is_question,
     },
     ("execution.started", 1): {
-        "execution_id": _is_execution_id,
-        "attempt": _is_positive,
+        "execution_id": grammar.is_execution_id,
+        "attempt": grammar.is_positive,
         "payload_hash": digests.is_digest,
         "memo_key": digests.is_digest,
-        "memo": _is_plain_object,
-        "app": _is_text_or_null,
-        "function": _is_text_or_null,
-        "image_digest": _is_digest_or_null,
-        "override": _is_bool,
+        "memo": grammar.is_plain_object,
+        "app": grammar.is_text_or_null,
+        "function": grammar.is_text_or_null,
+        "image_digest": grammar.is_digest_or_null,
+        "override": grammar.is_bool,
     },
     ("execution.outputs", 1): {
-        "execution_id": _is_execution_id,
-        "attempt": _is_positive,
-        "replaces": _is_prefix,
+        "execution_id": grammar.is_execution_id,
+        "attempt": grammar.is_positive,
+        "replaces": grammar.is_prefix,
         "outputs": _are_outputs,
-        "index": _is_file,
+        "index": grammar.is_file,
     },
     ("execution.receipts", 1): {
-        "execution_id": _is_execution_id,
-        "attempt": _is_positive,
+        "execution_id": grammar.is_execution_id,
+        "attempt": grammar.is_positive,
         "writer": lambda value: value in ("processor", "supervisor"),
-        "replaces": _is_prefix_or_null,
+        "replaces": grammar.is_prefix_or_null,
         "receipts": _are_receipts,
     },
     ("execution.settled", 1): {
-        "execution_id": _is_execution_id,
+        "execution_id": grammar.is_execution_id,
         "attempt": shapes.is_count,  # 0: refused after admission, before anything started
         "status": lambda value: value in ("success", "error"),
-        "error": _is_error_or_null,
+        "error": grammar.is_error_or_null,
         "cost_micro_usd": shapes.is_count,
         "duration_ms": shapes.is_count,
-        "reply_digest": _is_digest_or_null,
-        "envelope": _is_file,
+        "reply_digest": grammar.is_digest_or_null,
+        "envelope": grammar.is_file,
     },
     ("execution.abandoned", 1): {
-        "execution_id": _is_execution_id,
-        "attempt": _is_positive,
+        "execution_id": grammar.is_execution_id,
+        "attempt": grammar.is_positive,
     },
     ("execution.reused", 1): {
-        "execution_id": _is_execution_id,
-        "origin": _is_execution_id,
+        "execution_id": grammar.is_execution_id,
+        "origin": grammar.is_execution_id,
         "memo_key": digests.is_digest,
-        "replaces": _is_prefix,
+        "replaces": grammar.is_prefix,
         "outputs": _are_outputs,
-        "index": _is_file,
-        "envelope": _is_file,
+        "index": grammar.is_file,
+        "envelope": grammar.is_file,
     },
-    ("image.built", 1): {
-        "ref": _is_ref,
-        "digest": digests.is_digest,
-        "platforms": _are_platforms,
-    },
-    ("image.pushed", 1): _PLACE,
-    ("image.pinned", 1): {**_PLACE, "previous": _is_digest_or_null},
+    **image_facts.SHAPES,
+    **goal_facts.SHAPES,
+    **loop_facts.SHAPES,
 }
 
 TYPE_CHECKING = False
@@ -347,4 +229,6 @@ _RULES: dict[tuple[str, int], Rule] = {
     ("execution.outputs", 1): _outputs_rule,
     ("execution.reused", 1): _outputs_rule,
     ("execution.settled", 1): _settled_rule,
+    **goal_facts.RULES,
+    **loop_facts.RULES,
 }

@@ -1,16 +1,21 @@
 """The World is a fold over the Ledger: what each event changes in what is known.
 
-Two projections: ``artifacts`` (world path → content) and ``executions`` (id → how far it is).
-``changes`` says what an event does to them. It is pure, and the same list is applied when an event
-is appended, when projections are rebuilt and when a ledger is verified, so the three cannot differ.
+Projections: ``artifacts`` (world path → content), ``executions`` (id → how far it is), ``goals``
+(name → document and status), and what the loop is committed to: ``plans``, ``transitions``, their
+``leases`` and ``budgets``. ``changes`` says what an event does to them. It is pure, and the same
+list is applied when an event is appended, when projections are rebuilt and when a ledger is
+verified, so the three cannot differ.
 
-``MOVES`` is the table of what may happen to an execution. A fact that finds no row it may change
-is refused where it is appended: an attempt that was given up settles nothing, and nothing settles
-twice.
+``MOVES`` is the table of what may happen to an execution, ``GOAL_MOVES`` that of a goal,
+``loop.transitions.MOVES`` that of a transition. A fact that finds no row it may change is refused
+where it is appended: an attempt that was given up settles nothing, and nothing settles twice. No
+event says what a goal's status is: it follows from what was proved of each predicate.
 """
 
 from __future__ import annotations
 
+from orchestrator.loop import transitions
+from orchestrator.world import loop_facts
 from orchestrator.world.chain import Event
 from processors.protocol import shapes
 from processors.protocol.canonical import Json
@@ -43,6 +48,19 @@ MOVES: dict[str, tuple[str, ...]] = {
     "execution.reused": (REQUESTED,),
 }
 
+UNPROVED = "unproved"
+SATISFIED = "satisfied"
+REOPENED = "reopened"  # it was satisfied, and one of its predicates is no longer true
+
+GOAL_STATUSES = (UNPROVED, SATISFIED, REOPENED)
+
+# Event → the statuses of a goal it may follow. ``goal.declared`` follows none.
+GOAL_MOVES: dict[str, tuple[str, ...]] = {
+    "goal.changed": GOAL_STATUSES,
+    "goal.satisfied": (UNPROVED, REOPENED),
+    "predicate.regressed": (SATISFIED, REOPENED),  # several can turn at once
+}
+
 JSON_MIME = "application/json"  # of the documents we write: index, receipts, envelopes, inputs
 
 
@@ -51,7 +69,9 @@ class Change:
 
     Attributes:
         name: ``put``, ``remove`` or ``drop`` of artifacts; for an execution the last word of the
-            event's type.
+            event's type; for a goal the whole type; for a transition what happens to it, then
+            what that does to its lease (``lease``, ``release``) and to its budget (``limit``,
+            ``reserve``, ``pay``).
         values: What the change is about, in the order that its statement takes it.
     """
 
@@ -131,7 +151,8 @@ def _started(event: Event) -> list[Change]:
             event.seq,
             shapes.text(data, "execution_id"),
             attempt - 1,
-        )
+        ),
+        Change(transitions.START, shapes.text(data, "execution_id")),
     ]
 
 
@@ -179,6 +200,113 @@ def _reused(event: Event) -> list[Change]:
     return [change, *_made(event), _put(data["envelope"], event.seq)]
 
 
+def _names(event: Event, member: str) -> str:
+    """A list of names as the projection keeps it: each between two commas."""
+    return f",{','.join(map(str, _files(event, member)))},"
+
+
+def _goal_declared(event: Event) -> list[Change]:
+    data = event.data
+    name, document = shapes.text(data, "name"), data["document"]
+    words = (name, shapes.text(document, "cid"), _names(event, "must_hold"))
+    return [Change("goal.declared", *words, event.seq), _put(document, event.seq)]
+
+
+def _goal_changed(event: Event) -> list[Change]:
+    data = event.data
+    name, document = shapes.text(data, "name"), data["document"]
+    words = (shapes.text(document, "cid"), _names(event, "must_hold"), event.seq)
+    return [
+        Change("goal.changed", *words, name, shapes.text(data, "replaces")),
+        _drop(f"/goals/{name}/"),  # a proof of what it was is none of what it is
+        _put(document, event.seq),
+    ]
+
+
+def _goal_satisfied(event: Event) -> list[Change]:
+    data = event.data
+    own = (shapes.text(data, "name"), shapes.text(data, "goal"))
+    cid = shapes.text(data["proof"], "cid")
+    return [
+        Change("goal.satisfied", cid, event.seq, *own, _names(event, "proved")),
+        _put(data["proof"], event.seq),
+    ]
+
+
+def _predicate_regressed(event: Event) -> list[Change]:
+    data = event.data
+    own = (shapes.text(data, "name"), shapes.text(data, "goal"))
+    predicate = f",{shapes.text(data, 'predicate')},"
+    stale = f"/goals/{own[0]}/proof."  # no longer one
+    return [
+        Change("predicate.regressed", event.seq, *own, predicate),
+        Change("drop", stale, stale[:-1] + "/"),
+    ]
+
+
+def _budget_set(event: Event) -> list[Change]:
+    data = event.data
+    return [Change("limit", shapes.text(data, "goal"), shapes.count(data, "limit_micro_usd"))]
+
+
+def _plan_proposed(event: Event) -> list[Change]:
+    data = event.data
+    plan = Change(
+        "plan",
+        shapes.text(data, "plan"),
+        shapes.text(data, "goal"),
+        int(shapes.members(data, "verdict")["accepted"] is True),
+        shapes.count(data["head"], "count"),
+        shapes.text(data["head"], "hash"),
+        event.seq,
+    )
+    return [plan, _put(data["document"], event.seq)]
+
+
+def _transition_admitted(event: Event) -> list[Change]:
+    """A row, a lease for each part of the write set, and the reserve."""
+    data = event.data
+    execution_id, goal = shapes.text(data, "execution_id"), shapes.text(data, "goal")
+    fence, reserve = shapes.count(data, "fence"), shapes.count(data, "reserve_micro_usd")
+    admitted = Change(
+        transitions.ADMIT,
+        execution_id,
+        goal,
+        shapes.text(data, "plan"),
+        shapes.text(data, "step"),
+        shapes.count(data, "attempt"),
+        fence,
+        reserve,
+        event.seq,
+    )
+    writes = data["writes"]
+    assert isinstance(writes, list)
+    leases = [
+        Change("lease", prefix, prefix_end(prefix), fence, execution_id)
+        for prefix in writes
+        if isinstance(prefix, str)
+    ]
+    return [admitted, *leases, Change("reserve", goal, reserve)]
+
+
+def _transition_settled(event: Event) -> list[Change]:
+    """The row's end, the leases given back, and the reserve turned into what was spent."""
+    data = event.data
+    execution_id, outcome = shapes.text(data, "execution_id"), shapes.text(data, "outcome")
+    gone = outcome == loop_facts.ABANDONED
+    spent = shapes.count(data, "spent_micro_usd")
+    settled = Change(
+        transitions.ABANDON if gone else transitions.SETTLE,
+        execution_id,
+        shapes.count(data, "fence"),
+        outcome,
+        spent,
+        shapes.count(data, "refunded_micro_usd"),
+        event.seq,
+    )
+    return [settled, Change("release", execution_id), Change("pay", execution_id, spent)]
+
+
 _FOLDS: dict[tuple[str, int], Fold] = {
     ("world.created", 1): lambda _: [],
     ("artifact.put", 1): _artifact_put,
@@ -197,4 +325,14 @@ _FOLDS: dict[tuple[str, int], Fold] = {
     ("image.built", 1): lambda _: [],
     ("image.pushed", 1): lambda _: [],
     ("image.pinned", 1): lambda _: [],
+    ("goal.declared", 1): _goal_declared,
+    ("goal.changed", 1): _goal_changed,
+    ("goal.satisfied", 1): _goal_satisfied,
+    ("predicate.regressed", 1): _predicate_regressed,
+    ("budget.set", 1): _budget_set,
+    ("plan.proposed", 1): _plan_proposed,
+    ("transition.admitted", 1): _transition_admitted,
+    # A refused transition changes nothing that is known, its id included.
+    ("transition.refused", 1): lambda _: [],
+    ("transition.settled", 1): _transition_settled,
 }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.world import chain, durable, facts
+from orchestrator.world import chain, durable, grammar
 from orchestrator.world.ledger import Ledger
 from processors.protocol import digests, shapes
 from processors.protocol.canonical import Json, canonical, parse_object
@@ -252,7 +252,7 @@ def _is_signature(value: Json) -> bool:
 
 _HEAD: shapes.Shape = {
     "schema": lambda value: value == SCHEMA,
-    "world": facts.is_world_id,
+    "world": grammar.is_world_id,
     "count": lambda value: shapes.is_count(value) and value != 0,
     "hash": digests.is_digest,
     "at": chain.is_time,

@@ -15,7 +15,7 @@ from orchestrator.world.chain import BrokenChainError, Event, Head
 from orchestrator.world.fold import prefix_end
 from orchestrator.world.ledger_file import LedgerFile
 from orchestrator.world.projections import Projections
-from orchestrator.world.records import Artifact, Execution
+from orchestrator.world.records import Artifact, Execution, Goal
 from processors.protocol.errors import ContractError, inputs_error
 
 TYPE_CHECKING = False
@@ -162,6 +162,15 @@ class Ledger:
             "SELECT * FROM executions WHERE status = 'running' ORDER BY execution_id"
         )
         return [Execution(*row) for row in rows]
+
+    def goal(self, name: str) -> Goal | None:
+        """A goal by its name."""
+        row = self.file.row("SELECT * FROM goals WHERE name = ?", name)
+        return None if row is None else Goal(*row)
+
+    def goals(self) -> Iterator[Goal]:
+        """Every goal, sorted by name."""
+        return (Goal(*row) for row in self.file.select("SELECT * FROM goals ORDER BY name"))
 
     def by_memo(self, memo_key: str) -> Execution | None:
         """The execution of a memo key that succeeded last."""

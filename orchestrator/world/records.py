@@ -64,3 +64,27 @@ class Execution:
         self.outputs_seq = outputs_seq
         self.receipts_seq = receipts_seq
         self.settled_seq = settled_seq
+
+
+class Goal:
+    """What is known of a goal: one row of the projection."""
+
+    __slots__ = ("declared_seq", "goal", "judged_seq", "must_hold", "name", "proof", "status")
+
+    def __init__(
+        self,
+        name: str,
+        goal: str,
+        must_hold: str,
+        status: str,
+        proof: str | None,
+        declared_seq: int,
+        judged_seq: int | None,
+    ) -> None:
+        self.name = name
+        self.goal = goal  # its id: the content id of its document
+        self.must_hold = must_hold.strip(",").split(",")  # the predicates that prove it
+        self.status = status  # one of fold.GOAL_STATUSES
+        self.proof = proof  # the content id of its proof while it is satisfied
+        self.declared_seq = declared_seq  # of the event that brought the document
+        self.judged_seq = judged_seq  # of the event that the status follows from

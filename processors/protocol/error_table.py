@@ -94,6 +94,25 @@ ERRORS: tuple[Row, ...] = (
     _inputs(
         "unknown_artifact", "a world path or an execution that does not exist is named", "check it"
     ),
+    _inputs(
+        "invalid_goal",
+        "a goal file cannot be read or breaks its schema",
+        "correct the line that the message names",
+    ),
+    _inputs(
+        "no_plan",
+        "no processor that may be used leads to what a goal needs",
+        "bring in what the message names, or allow a processor that makes it",
+    ),
+    _inputs(
+        "goal_unproved",
+        "a predicate is not true, and there is nothing more to make for it",
+        "see what the predicate looks at; correct the goal or what was brought in",
+    ),
+    _inputs("unknown_goal", "a goal that the world does not have is named", "declare it first"),
+    _inputs(
+        "goal_cycle", "a goal rests on goals that rest on it", "take goal.satisfied out of one"
+    ),
     _inputs("execution_exists", "the world has an execution of this id", "choose another id"),
     _inputs(
         "prefix_occupied",
@@ -182,6 +201,16 @@ ERRORS: tuple[Row, ...] = (
         "override_without_image",
         "--image-override with an adapter that runs no image",
         "use --adapter modal, or leave the override out",
+    ),
+    _safety(
+        "step_refused",
+        "admission refused a step of a plan; the ledger holds the receipt, with every verdict",
+        "see the reason in the message, put that right and run again",
+    ),
+    _safety(
+        "verdict_differs",
+        "an admission of the ledger is not what its recorded inputs give, or not about them",
+        "look at the event named, and at the program that wrote it",
     ),
     _safety(
         "protected_branch",
@@ -390,6 +419,11 @@ ERRORS: tuple[Row, ...] = (
         "correct the processor",
     ),
     _adapter("stray_file", "the processor wrote outside outputs/", "correct the processor"),
+    _adapter(
+        "effect_missing",
+        "something that the registry's produces declares was not made",
+        "correct the processor, or what its registry declares",
+    ),
     _adapter(
         "processor_error",
         "the processor raised an exception of its own",

@@ -8,6 +8,7 @@ empty environment hides one. The other way round, a child asks to be killed when
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import time
@@ -27,6 +28,8 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 _runs: dict[int, str] = {}  # the children that are being run now, and their attempts
+
+starting = _thread.allocate_lock()  # held from a child's start until ``begin`` knows of it
 
 
 def adopt() -> None:
@@ -81,17 +84,23 @@ def end_orphans(pid: int, others: Collection[int]) -> bool:
     """
     attempt = _runs.pop(pid)
     deadline = time.monotonic() + END_S_MAX
-    while left := [
-        orphan
-        for orphan in children()
-        if orphan not in others and orphan not in _runs and not _is_of_another(orphan, attempt)
-    ]:
+    while left := _orphans(attempt, others):
         if time.monotonic() > deadline:
             return False
         for orphan in left:
             _end(orphan)
         time.sleep(_ROUND_S)
     return True
+
+
+def _orphans(attempt: str, others: Collection[int]) -> list[int]:
+    """Our children that no run knows and no other attempt's mark is on."""
+    with starting:
+        return [
+            orphan
+            for orphan in children()
+            if orphan not in others and orphan not in _runs and not _is_of_another(orphan, attempt)
+        ]
 
 
 def children() -> list[int]:
@@ -111,9 +120,18 @@ def children() -> list[int]:
 
 
 def _is_of_another(orphan: int, attempt: str) -> bool:
-    """Whether an orphan says that it belongs to another child that still runs."""
+    """Whether an orphan belongs to another child that still runs.
+
+    By its session, which is named after that child; one that has left it says so by its mark, which
+    cannot be read at the moment that a program takes another one's place.
+    """
     if not _runs:
         return False
+    try:
+        if os.getsid(orphan) in _runs:
+            return True
+    except ProcessLookupError:
+        return False  # it is gone
     mark = marks.attempt_of(orphan)
     return mark != attempt and mark in _runs.values()
 

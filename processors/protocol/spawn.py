@@ -161,8 +161,9 @@ def run(
     reaper.adopt()
     others = reaper.children()
     start = _Start(argv, {**env, marks.VARIABLE: attempt}, cwd, memory_bytes_max)
-    child = _Child(start, stdin, stdout_bytes_max, on_stderr_line, secret_values)
-    reaper.begin(child.pid, attempt)
+    with reaper.starting:  # or another thread's run would take the new child for an orphan
+        child = _Child(start, stdin, stdout_bytes_max, on_stderr_line, secret_values)
+        reaper.begin(child.pid, attempt)
     timed_out, returncode = child.live(began + timeout_s, stop, others)
     return Ended(
         returncode=RETURNCODE_TIME_LIMIT if timed_out else returncode,

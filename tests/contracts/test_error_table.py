@@ -71,8 +71,14 @@ ELSEWHERE = {
             "referrer_mismatch",
         )
     },
+    **{
+        f"ERR_INPUTS/{reason}": "tests/contracts/test_achieve.py"
+        for reason in ("goal_cycle", "goal_unproved", "invalid_goal", "no_plan", "unknown_goal")
+    },
+    "ERR_CI_SAFETY/step_refused": "tests/contracts/test_achieve.py",
     "ERR_INPUTS/unwritable_target": "tests/contracts/test_world_command.py",
     "ERR_INPUTS/world_absent": "tests/contracts/test_ledger_command.py",
+    "ERR_CI_SAFETY/verdict_differs": "tests/contracts/test_ledger_command.py",
 }
 BUSY = "ERR_INPUTS/world_busy"
 # Acceptance rows that are due with this table; the other codes' rows are proved elsewhere or later.
@@ -330,6 +336,11 @@ PROCESSORS = (
     adapter("envelope_invalid", "exit_0_silent", "envelope"),
     adapter("envelope_invalid", "foreign_code", "no pair that a processor may answer"),
     adapter("output_invalid", "wrong_bytes", "seen.txt", "not what the envelope says"),
+    Case(
+        "ERR_ADAPTER_INVOCATION/effect_missing",
+        ("/artifacts/zoo/outputs/promised.txt is declared", "no output is there"),
+        words=("--registry-root", "{tmp}/promises"),
+    ),
     adapter("receipt_invalid", "spoil", "receipt.json", "differ", text="receipt.json"),
     adapter("stray_file", "stray", "/artifacts/zoo/stray.txt", "no output"),
     adapter("processor_error", "raise", "RuntimeError"),
@@ -522,9 +533,13 @@ def folder(tmp_path: Path) -> Path:
     newer.execute("PRAGMA user_version = 99")
     newer.execute("CREATE TABLE artifacts (path, cid)")
     newer.close()
-    place = tmp_path / "registries/hostile/zoo/v1/registry.yaml"
-    place.parent.mkdir(parents=True)
-    place.write_text(ZOO.read_text().replace("hostile/zoo@1", "hostile/zoo@2"))
+    for root, old, new in (
+        ("registries", "hostile/zoo@1", "hostile/zoo@2"),
+        ("promises", "produces: []", 'produces: ["/artifacts/a/{name}/outputs/promised.txt"]'),
+    ):
+        place = tmp_path / root / "hostile/zoo/v1/registry.yaml"
+        place.parent.mkdir(parents=True)
+        place.write_text(ZOO.read_text().replace(old, new))
     return tmp_path
 
 

@@ -23,8 +23,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from orchestrator import lanes
+from orchestrator.loop import policy
 from orchestrator.world.ledger import Ledger
 from processors.protocol import digests
+from tests.fixtures import loops
 from tests.fixtures.lives import AT, story
 from tests.fixtures.programs import LEDGER, Answer, ledger, world_command
 from tests.harness import finish, run, start, zoo
@@ -372,6 +374,36 @@ def test_every_recorded_verdict_can_be_reached_again(tmp_path: Path) -> None:
         *(None, None, "lane_allow_real", "lane_secrets"),
         *("lane_adapter", "lane_mode"),
     ]
+
+
+@pytest.mark.proves("F-9")
+def test_readmit_decides_again_and_counts(tmp_path: Path) -> None:
+    zoo("good", world=tmp_path)
+    zoo("good", "--allow-real", world=tmp_path)
+    with Ledger(str(tmp_path), make=False) as opened:
+        loops.limit(opened, 3)
+        head = loops.plan(opened)
+        for prefix in ("/artifacts/one/", "/artifacts/two/"):
+            loops.propose(opened, loops.proposal(loops.Step(prefix), head))
+
+    result = ledger("readmit", world=tmp_path).result
+
+    # The processor's run and a refusal by lane; a step admitted, and one refused by its budget.
+    said = {"decided": 5, "admitted": 3, "refused": 2, "by_another_policy": 1}
+    assert result == {**said, "policy": policy.current().version}
+    people = run("readmit", world=tmp_path, command=LEDGER)
+    assert people.stdout.startswith(b"agreed  5 decision(s): 3 admitted, 2 refused")
+
+
+@pytest.mark.proves("F-9")
+def test_readmit_names_the_first_that_is_decided_otherwise(world: Path) -> None:
+    kinds = ["world.created", *(kind for kind, _ in story(COUNT - 1))]
+    first = kinds.index("transition.refused") + 1  # its one recorded check is not all of them
+
+    answer = ledger("readmit", world=world)
+
+    assert answer.error == ("ERR_CI_SAFETY", "verdict_differs", 1)
+    assert answer.message.startswith(f"event {first}: its checks are not those of admission")
 
 
 @pytest.mark.parametrize("name", ["", "verify", "import"])

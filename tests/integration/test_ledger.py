@@ -428,6 +428,20 @@ def test_an_older_format_has_its_projections_rebuilt_and_keeps_its_events(ledger
         assert audit.problem(found) is None
 
 
+def test_a_world_from_before_the_loop_gets_the_loops_tables(ledger: Ledger) -> None:
+    append(ledger, *lives.success("e-1", "/artifacts/one/"))
+    other = raw(ledger)
+    for table in ("plans", "transitions", "leases", "budgets"):
+        other.execute(f"DROP TABLE {table}")
+    other.execute("PRAGMA user_version = 1")
+    other.close()
+
+    with Ledger(ledger.folder, make=False) as found:
+        assert audit.problem(found) is None
+        append(found, lives.budget(), lives.planned(), lives.allowed("t-1", "/artifacts/two/", 1))
+        assert found.file.number("user_version") == FORMAT
+
+
 def test_broken_events_are_not_folded_again(ledger: Ledger) -> None:
     append(ledger, *story(5))
     other = raw(ledger)

@@ -303,6 +303,10 @@ SPOILS = st.sampled_from(
         "UPDATE executions SET status = 'success', attempt = 9 WHERE execution_id > ?",
         "INSERT INTO artifacts VALUES ('/a' || ?, 'c', 0, 'm', 1)",
         "DROP TABLE artifacts",
+        "DELETE FROM transitions WHERE execution_id > ?",
+        "UPDATE budgets SET reserved_micro_usd = 7 WHERE goal > ?",
+        "INSERT INTO leases VALUES ('/artifacts/' || ?, 1, 'forged')",
+        "DELETE FROM plans WHERE plan > ?",
     ]
 )
 

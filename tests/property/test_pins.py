@@ -27,7 +27,7 @@ PARTS = {
     "runtime": "python3.13",
     "entrypoint": "main.py",
     "inputs": "{type: object, properties: {digest: {type: string}}}",
-    "requires": "[]",
+    "requires": "{}",
     "produces": "[]",
     "limits": "{time_s: 20, memory_mb: 256, max_input_bytes: 1, max_output_bytes: 1}",
     "cost": "{estimate_micro_usd: 0}",

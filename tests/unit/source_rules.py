@@ -1,7 +1,7 @@
 """Rules about the source itself, each a function from a tree of files to its findings.
 
-They read text and never import it. ``product`` is orchestrator/, processors/ and, once it exists,
-modal_app/. A finding starts with the file's path; no finding means that the rule holds.
+They read text and never import it. ``product`` is orchestrator/, predicates/, processors/ and, once
+it exists, modal_app/. A finding starts with the file's path; no finding means that the rule holds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import yaml
 MODES = ("mock", "real")
 MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
-PARTS = ("orchestrator", "processors", "modal_app")
+PARTS = ("orchestrator", "processors", "modal_app", "predicates")
 
 RUN = "orchestrator/execution/run.py"
 ADAPTERS = "orchestrator/execution/adapters/"
@@ -320,9 +320,11 @@ def _is_allowed(path: str, name: str) -> bool:
         return top in sys.stdlib_module_names or _is_thin(name) or name == "processors"
     if top in ("django", "fastapi", "flask", "starlette", "aiohttp", "tests", "tools"):
         return False
+    if path.startswith("predicates/"):
+        return top in sys.stdlib_module_names or top == "predicates"
     if path.startswith("orchestrator/"):
         return _ANY_PROCESSOR.match(name) is None and top != "modal_app"
-    if top in ("orchestrator", "modal_app"):
+    if top in ("orchestrator", "modal_app", "predicates"):
         return path.startswith("modal_app/") and top == "modal_app"
     own = "processors." + ".".join(path.split("/")[1:4])  # another processor is no library
     return _ANY_PROCESSOR.match(name) is None or f"{name}.".startswith(own + ".")

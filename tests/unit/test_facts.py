@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.world import facts
+from orchestrator.world import facts, grammar
 from processors.protocol.canonical import Json, canonical
 from tests.fixtures import lives
 from tests.fixtures.lives import ONE_OF_EACH, Data, output
@@ -33,6 +33,15 @@ def test_the_types_are_those_of_the_documentation_at_their_versions() -> None:
         "image.built": 1,
         "image.pushed": 1,
         "image.pinned": 1,
+        "goal.declared": 1,
+        "goal.changed": 1,
+        "goal.satisfied": 1,
+        "predicate.regressed": 1,
+        "budget.set": 1,
+        "plan.proposed": 1,
+        "transition.admitted": 1,
+        "transition.refused": 1,
+        "transition.settled": 1,
     }
     assert ONE_OF_EACH.keys() == facts.VERSIONS.keys()
 
@@ -126,6 +135,33 @@ def test_what_is_not_of_the_contract_cannot_be_written() -> None:
         ("image.pushed", ["repository"], ""),
         ("image.pinned", ["previous"], "latest"),
         ("image.pinned", ["digest"], None),
+        ("goal.declared", ["name"], "Digest"),
+        ("goal.declared", ["document", "path"], "/goals/other/goal.json"),
+        ("goal.declared", ["must_hold"], []),
+        ("goal.declared", ["must_hold"], ["two", "one"]),
+        ("goal.declared", ["must_hold"], ["one", "one"]),
+        ("goal.declared", ["must_hold"], ["one,two"]),
+        ("goal.changed", ["replaces"], ONE_OF_EACH["goal.changed"]["document"]),
+        ("goal.satisfied", ["proof", "path"], "/goals/digest/goal.json"),
+        ("goal.satisfied", ["head", "count"], 0),
+        ("goal.satisfied", ["proved"], []),
+        ("predicate.regressed", ["value"], "true"),
+        ("predicate.regressed", ["witness"], {"share": 0.5}),
+        ("budget.set", ["goal"], "two\nlines"),
+        ("budget.set", ["goal"], "x" * 256),
+        ("plan.proposed", ["head", "count"], 0),
+        ("plan.proposed", ["head", "hash"], "x"),
+        ("plan.proposed", ["document", "path"], "/plan/../a"),
+        ("plan.proposed", ["verdict"], {"accepted": True}),
+        ("transition.admitted", ["writes"], []),
+        ("transition.admitted", ["writes"], ["/plan/a/"]),
+        ("transition.admitted", ["fence"], 0),
+        ("transition.admitted", ["verdicts"], []),
+        ("transition.admitted", ["verdicts"], [{"check": "lane", "reason": None}]),
+        ("transition.refused", ["bound_micro_usd"], -1),
+        ("transition.settled", ["outcome"], "lost"),
+        ("transition.settled", ["effects"], ["/artifacts/b", "/artifacts/a"]),
+        ("transition.settled", ["effects"], ["/artifacts/a", "/artifacts/a"]),
     ],
 )
 def test_a_value_outside_its_grammar_is_a_problem(type_: str, path: list[str], value: Json) -> None:
@@ -180,15 +216,61 @@ def test_status_error_and_attempt_do_not_contradict_each_other() -> None:
     assert "without an attempt" in str(with_("execution.settled", attempt=0))
 
 
+def test_a_plan_lies_among_plans_and_its_verdict_does_not_contradict_itself() -> None:
+    assert "not under /plan/" in str(with_("plan.proposed", document=lives.file("/goals/a")))
+    for accepted, problem in ((True, "x"), (False, None)):
+        verdict: Data = {"accepted": accepted, "problem": problem}
+        assert "contradicts" in str(with_("plan.proposed", verdict=verdict))
+
+
+def test_what_is_admitted_nothing_refuses_and_its_write_set_lies_apart() -> None:
+    against: Data = {"check": "lane", "reason": "lane_mode", "inputs": {}}
+    a, inside, beside = "/artifacts/a/", "/artifacts/a/b/", "/artifacts/a-/"
+
+    assert "refuses it" in str(with_("transition.admitted", verdicts=[against]))
+    assert with_("transition.admitted", writes=[beside, a]) is None
+    for writes in ([a, beside], [a, a], [a, inside], [beside, a, inside]):
+        assert "apart" in str(with_("transition.admitted", writes=list[Json](writes)))
+
+
+def test_a_refusal_has_the_reason_of_the_first_check_that_refuses() -> None:
+    for_it: Data = {"check": "plan", "reason": None, "inputs": {}}
+    one: Data = {"check": "lane", "reason": "lane_mode", "inputs": {}}
+    two: Data = {"check": "budget", "reason": "over_budget", "inputs": {}}
+    refused = "transition.refused"
+
+    assert with_(refused, reason="lane_mode", verdicts=[for_it, one, two]) is None
+    assert "first check" in str(with_(refused, reason="over_budget", verdicts=[for_it, one, two]))
+    assert "first check" in str(with_(refused, verdicts=[for_it]))
+
+
+def test_a_transitions_outcome_error_and_effects_do_not_contradict_each_other() -> None:
+    error: Data = {"code": "ERR_INPUTS", "reason": "bad_json"}
+    settled = "transition.settled"
+
+    assert with_(settled, outcome="error", error=error, effects=[]) is None
+    assert with_(settled, outcome="abandoned", effects=[]) is None
+    assert "contradict" in str(with_(settled, outcome="error", effects=[]))
+    assert "contradict" in str(with_(settled, error=error))
+    assert "without a success" in str(with_(settled, outcome="abandoned"))
+
+
 def test_plain_json_has_no_floats_no_unsafe_integers_and_keys_in_ascii() -> None:
     deep: Json = "x"
-    for _ in range(facts.PLAIN_DEPTH_MAX):
+    for _ in range(grammar.PLAIN_DEPTH_MAX):
         deep = [deep]
 
-    assert facts.is_plain([None, True, -(2**53) + 1, "\u2028\U0001f600", {"a": {"b": []}}])
-    assert facts.is_plain(deep)
+    assert grammar.is_plain([None, True, -(2**53) + 1, "\u2028\U0001f600", {"a": {"b": []}}])
+    assert grammar.is_plain(deep)
     for value in (1.0, float("nan"), 2**53, [[0.5]], {"\u00e9": 1}, [deep]):
-        assert not facts.is_plain(value)
+        assert not grammar.is_plain(value)
+
+
+def test_a_change_of_a_goal_changes_it() -> None:
+    document = ONE_OF_EACH["goal.changed"]["document"]
+    assert isinstance(document, dict)
+
+    assert "changes nothing" in str(with_("goal.changed", replaces=document["cid"]))
 
 
 def test_no_fact_quotes_what_it_refuses() -> None:

@@ -12,6 +12,7 @@ from tests.fixtures import lives
 from tests.fixtures.lives import AT, ONE_OF_EACH, Fact, cid
 
 PREFIX = "/artifacts/one/"
+SILENT = ("world.created", "execution.refused", "transition.refused")
 MEMO_KEY = ONE_OF_EACH["execution.started"]["memo_key"]
 
 
@@ -51,7 +52,10 @@ def test_a_verdict_admits_or_refuses() -> None:
 
 
 def test_an_attempt_follows_the_one_before() -> None:
-    assert changes(lives.started("e-1", 3)) == [("started", 3, MEMO_KEY, 9, "e-1", 2)]
+    assert changes(lives.started("e-1", 3)) == [
+        ("started", 3, MEMO_KEY, 9, "e-1", 2),
+        ("start", "e-1"),
+    ]
 
 
 def test_outputs_replace_everything_under_their_prefix() -> None:
@@ -103,9 +107,72 @@ def test_a_reuse_names_its_origin_and_puts_the_same_contents() -> None:
     assert puts[-1] == put(envelope, envelope)
 
 
+def test_a_goal_is_its_document_and_what_must_hold() -> None:
+    document = put("/goals/digest/goal.json", ("digest", 1))
+    changed = put("/goals/digest/goal.json", ("digest", 2))
+
+    assert changes(lives.declared("digest")) == [
+        ("goal.declared", "digest", cid(("digest", 1)), ",one,two,", 9),
+        document,
+    ]
+    assert changes(lives.declared("digest", 2, replaces=1)) == [
+        ("goal.changed", cid(("digest", 2)), ",one,two,", 9, "digest", cid(("digest", 1))),
+        ("drop", "/goals/digest/", "/goals/digest0"),
+        changed,
+    ]
+
+
+def test_a_goals_status_follows_from_what_was_proved() -> None:
+    proof = "/goals/digest/proof.json"
+
+    assert changes(lives.satisfied("digest")) == [
+        ("goal.satisfied", cid(proof), 9, "digest", cid(("digest", 1)), ",one,two,"),
+        put(proof, proof),
+    ]
+    regressed, (name, start, end) = changes(lives.regressed("digest"))
+    assert regressed == ("predicate.regressed", 9, "digest", cid(("digest", 1)), ",two,")
+    assert name == "drop"
+    assert str(start) <= proof < str(end)
+    assert not str(start) <= "/goals/digest/goal.json" < str(end)
+
+
+def test_a_plan_is_known_and_its_document_put() -> None:
+    document = str(lives.file(f"/plan/{lives.PLAN.removeprefix('sha256:')}.json")["path"])
+
+    assert changes(lives.planned()) == [
+        ("plan", lives.PLAN, "digest", 1, 1, cid("head"), 9),
+        put(document, document),
+    ]
+    assert changes(lives.planned(problem="unjustified"))[0][3] == 0
+
+
+def test_an_admitted_step_holds_its_write_set_and_its_reserve() -> None:
+    assert changes(lives.allowed("t-1", PREFIX, 3, 2)) == [
+        ("admit", "t-1", "digest", lives.PLAN, f"make {PREFIX}", 2, 3, 5, 9),
+        ("lease", PREFIX, "/artifacts/one0", 3, "t-1"),
+        ("reserve", "digest", 5),
+    ]
+    assert changes(lives.stopped("t-1", PREFIX)) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "event"), [("success", "settle"), ("error", "settle"), ("abandoned", "abandon")]
+)
+def test_a_step_that_ended_gives_back_its_lease_and_the_rest(outcome: str, event: str) -> None:
+    assert changes(lives.ended("t-1", 3, outcome)) == [
+        (event, "t-1", 3, outcome, 2, 3, 9),
+        ("release", "t-1"),
+        ("pay", "t-1", 2),
+    ]
+
+
+def test_a_budget_is_a_limit() -> None:
+    assert changes(lives.budget(7)) == [("limit", "digest", 7)]
+
+
 def test_every_event_has_its_changes() -> None:
     for type_, data in ONE_OF_EACH.items():
-        told = type_ in ("world.created", "execution.refused") or type_.startswith("image.")
+        told = type_ in SILENT or type_.startswith("image.")
         assert bool(changes((type_, data))) != told
 
 
@@ -132,5 +199,10 @@ def test_the_moves_are_these() -> None:
         "execution.settled": ("requested", "running"),
         "execution.abandoned": ("running",),
         "execution.reused": ("requested",),
+    }
+    assert fold.GOAL_MOVES == {
+        "goal.changed": ("unproved", "satisfied", "reopened"),
+        "goal.satisfied": ("unproved", "reopened"),
+        "predicate.regressed": ("satisfied", "reopened"),
     }
     assert {word for words in fold.MOVES.values() for word in words} < set(fold.STATUSES)

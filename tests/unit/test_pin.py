@@ -28,7 +28,7 @@ TAIL = """\
 inputs:
   type: object
   properties: {digest: {type: string, description: "digest: null \u2028 \U0001f600"}}  # another
-requires: []
+requires: {}
 produces: []
 limits: {time_s: 20, memory_mb: 256, max_input_bytes: 1, max_output_bytes: 1}
 cost: {estimate_micro_usd: 0}

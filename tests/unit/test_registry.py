@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator import schema_subset
 from orchestrator.images import registry
 from processors.protocol import canonical
 from processors.protocol.errors import ContractError
@@ -35,7 +36,7 @@ VALID: Document = {
         "properties": {"text": {"type": "string", "maxLength": 5}},
         "required": ["text"],
     },
-    "requires": ["/artifacts/text/{name}/outputs/text.md"],
+    "requires": {"text": "/artifacts/text/{name}/outputs/text.md"},
     "produces": ["/artifacts/chat/{name}/outputs/reply.md"],
     "limits": {"time_s": 1, "memory_mb": 1, "max_input_bytes": 1, "max_output_bytes": 1},
     "cost": {"estimate_micro_usd": 0},
@@ -212,6 +213,11 @@ WRONG: dict[str, tuple[Change, str]] = {
         lambda document: document["cost"].update(estimate_micro_usd=-1),
         "cost.estimate_micro_usd",
     ),
+    "products under two prefixes": (
+        product("/artifacts/a/{n}/outputs/x", "/artifacts/b/{n}/outputs/y"),
+        "more than one write prefix",
+    ),
+    "two wildcards in a segment": (product("/artifacts/{a}-{b}/outputs/x"), "more than one"),
     "repository in upper case": (repository("A/b"), "image: Value error, 'A' is no part"),
     "repository with a tag": (repository("a/b:v1"), "'b:v1' is no part"),
     "repository on no host": (repository("a_b.c/d"), "'a_b.c' is no host"),
@@ -319,7 +325,7 @@ def endpoint(size: int) -> Change:
 def template(size: int) -> Change:
     start = "/artifacts/"
     filler = "/".join(["a" * 9] * 60)
-    return lambda document: document.update(requires=[(start + filler)[: size - 1] + "b"])
+    return lambda document: document.update(requires={"text": (start + filler)[: size - 1] + "b"})
 
 
 def nested(levels: int) -> Change:
@@ -385,6 +391,6 @@ def test_every_limit_of_the_guide_is_tried_and_has_a_unit() -> None:
 
 
 def test_the_deepest_registry_can_be_read_where_it_was_built() -> None:
-    document = load(changed(nested(registry.SCHEMA_LEVELS_MAX))).document()
+    document = load(changed(nested(schema_subset.LEVELS_MAX))).document()
 
     assert canonical.parse(canonical.canonical({"registry": document}), "processor.json")

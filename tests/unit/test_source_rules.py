@@ -165,6 +165,10 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
         (RUN, "from tests import harness"),
         ("modal_app/app.py", "from orchestrator import lanes"),
         ("modal_app/app.py", "import fastapi"),
+        ("modal_app/app.py", "from predicates import words"),
+        (CHAT, "from predicates import words"),
+        ("predicates/words.py", "from orchestrator.goals import view"),
+        ("predicates/words.py", "import re2"),
     ],
     "secret_names": [
         (RUN, "KEY = 'OPENAI_API_KEY'"),

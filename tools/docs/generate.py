@@ -12,18 +12,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.cli import (
+    achieve,
     build_processor,
+    explain,
     ledger,
     pin_processor,
+    plan,
     push_processor,
     run_processor,
     world,
 )
 from orchestrator.cli.flags import Flag
 from orchestrator.cli.program import COMMON, COMMON_ALONE, Command, words
+from orchestrator.goals import known
 from orchestrator.lanes import LANES
+from orchestrator.loop import transitions as loop
 from processors.protocol import digests, shapes
 from processors.protocol import events as told
+from processors.protocol.canonical import Json
 from processors.protocol.errors import CODES, ERRORS
 from tools.docs import payload
 
@@ -57,10 +63,13 @@ def documents(readme: str) -> dict[str, str]:
     return {
         "docs/reference/errors.md": errors(),
         "docs/reference/events.md": events(),
+        "docs/reference/goals.md": goals(),
         "docs/reference/images.md": images(),
         "docs/reference/payload.md": payload.page(),
+        "docs/reference/predicates.md": predicates(),
         "docs/reference/ledger.md": program("ledger", ledger.SUMMARY, ledger.COMMANDS),
         "docs/reference/run_processor.md": flags(),
+        "docs/reference/transitions.md": transitions(),
         "docs/reference/world.md": program("world", world.SUMMARY, world.COMMANDS),
         "README.md": _between_marks(readme, lanes()),
     }
@@ -133,6 +142,72 @@ def events() -> str:
     return "\n".join([*lines, ""])
 
 
+def predicates() -> str:
+    """The predicates that a goal can name."""
+    lines = [
+        "# Predicates",
+        "",
+        "What a goal file can name (see [goals](../concepts/goals.md)). Each is a pure function of",
+        "its arguments and the world at one moment; it gives `true`, `false` or `error`, and a",
+        "witness. Where nothing lies at a path, or what lies there is not of the form, the verdict",
+        "is `false`; `error` says that it could not be judged, and is never true.",
+        "",
+        "| predicate | is true when |",
+        "|---|---|",
+    ]
+    every = [each for name in known.names() if (each := known.find(name)) is not None]
+    lines += [f"| `{each.name}` | {each.summary} |" for each in every]
+    for each in every:
+        lines += ["", f"## {each.name}", "", "| argument | is | |", "|---|---|---|"]
+        properties, required = shapes.members(each.args, "properties"), each.args["required"]
+        for name in properties:
+            schema = shapes.members(properties, name)
+            needed = "required" if isinstance(required, list) and name in required else ""
+            lines.append(f"| `{name}` | {_schema(schema)} | {needed} |")
+        if not properties:
+            lines[-2:] = ["It takes no arguments."]
+    return "\n".join([*lines, ""])
+
+
+def _schema(schema: dict[str, Json]) -> str:
+    """A schema of one argument, in words."""
+    words = [str(schema["type"])]
+    choices = schema.get("enum")
+    if isinstance(choices, list):
+        words.append("one of " + ", ".join(f"`{choice}`" for choice in choices))
+    for least, most, unit in (
+        ("minimum", "maximum", ""),
+        ("minLength", "maxLength", " characters"),
+    ):
+        if least in schema:
+            words.append(f"{schema[least]} to {schema[most]}{unit}")
+    return ", ".join(words)
+
+
+def transitions() -> str:
+    """The table of transitions, as a picture and as a table."""
+    lines = [
+        "# Transitions",
+        "",
+        "A transition is one step of a plan on its way: a goal, a step, an attempt. This is all that may",  # noqa: E501 - a line of the page
+        "happen to one; an empty cell is an illegal move, and the ledger refuses the fact.",
+        "",
+        "```mermaid",
+        loop.diagram(),
+        "```",
+        "",
+        f"| state | {' | '.join(loop.EVENTS)} |",
+        f"|---|{'---|' * len(loop.EVENTS)}",
+    ]
+    for state, moves in loop.MOVES.items():
+        lines.append(f"| {state} | {' | '.join(moves.get(event, '') for event in loop.EVENTS)} |")
+    lines += ["", "| state | means |", "|---|---|"]
+    lines += [f"| {state} | {meaning} |" for state, meaning in loop.STATES.items()]
+    lines += ["", "| event | is |", "|---|---|"]
+    lines += [f"| {event} | {fact} |" for event, fact in loop.EVENTS.items()]
+    return "\n".join([*lines, ""])
+
+
 def flags() -> str:
     """The flags of run_processor."""
     lines = [
@@ -172,6 +247,30 @@ def program(name: str, summary: str, commands: Sequence[Command]) -> str:
         text = f"{command.help[0].upper()}{command.help[1:]}."
         lines += ["", f"## {command.name}", "", f"`{usage}`", "", text]
         lines += ["", *_flag_table(own)] if own else []
+    return "\n".join([*lines, ""])
+
+
+def goals() -> str:
+    """The commands that take goals."""
+    lines = [
+        "# achieve, plan, explain",
+        "",
+        "Each is a program of its own. With `--json`, stdout is one JSON document on one line,",
+        "`{status, result | error, meta}`; without, an error is told on stderr, where `achieve`",
+        "also writes the [breadcrumbs](events.md) of its executions. Codes, reasons and exit",
+        "statuses are those of the [error table](errors.md). What a step fails with is what",
+        "`achieve` fails with.",
+        "Nothing is read from the environment but the secrets that `--allow-env` names.",
+        "",
+        "All have these flags:",
+        "",
+        *_flag_table(COMMON),
+    ]
+    for command in (achieve.command(""), plan.command(""), explain.COMMAND):
+        usage = " ".join([command.name, *words(command)])
+        text = f"{command.help[0].upper()}{command.help[1:]}."
+        lines += ["", f"## {command.name}", "", f"`{usage}`", "", text]
+        lines += ["", *_flag_table(command.own)]
     return "\n".join([*lines, ""])
 
 

@@ -117,7 +117,7 @@ _REGISTRY: Json = {
             "list": {"type": "array", "maxItems": 3, "items": {"type": "integer", "enum": [1]}},
         },
     },
-    "requires": ["/artifacts/text/{name}/outputs/text.md"],
+    "requires": {"text": "/artifacts/text/{name}/outputs/text.md"},
     "produces": ["/artifacts/chat/{name}/outputs/reply.md"],
     "limits": {"time_s": 1, "memory_mb": 1, "max_input_bytes": 1, "max_output_bytes": 1},
     "cost": {"estimate_micro_usd": 0},

@@ -10,6 +10,8 @@
     lane_test   a pytest file; its folder is its lane
     crane_binary
                 crane, as a file of a fixed name
+    own_predicates
+                the table of the predicates that this repository adds
     sources     every Python file of a package, for lint and types
     wheel_script
                 a program that a wheel carries
@@ -18,6 +20,7 @@
 load("//tools/rules/private:crane.bzl", _crane_binary = "crane_binary")
 load("//tools/rules/private:image.bzl", _processor_image = "processor_image", _protocol_layer = "protocol_layer")
 load("//tools/rules/private:lane_test.bzl", _lane_test = "lane_test")
+load("//tools/rules/private:own_predicates.bzl", _own_predicates = "own_predicates")
 load("//tools/rules/private:processor.bzl", _processor = "processor")
 load("//tools/rules/private:py_command.bzl", _py_command = "py_command")
 load("//tools/rules/private:py_module.bzl", _py_module = "py_module")
@@ -28,6 +31,7 @@ load("//tools/rules/private:wheel_script.bzl", _wheel_script = "wheel_script")
 image_referrers = _image_referrers
 crane_binary = _crane_binary
 lane_test = _lane_test
+own_predicates = _own_predicates
 processor = _processor
 processor_image = _processor_image
 protocol_layer = _protocol_layer

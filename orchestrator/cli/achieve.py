@@ -1,0 +1,95 @@
+"""``achieve``: make a goal true in a world, and prove it."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from orchestrator.cli import program
+from orchestrator.cli.flags import Flag
+from orchestrator.cli.goal_files import GOAL, read_goal
+from orchestrator.cli.program import Call, Command
+from orchestrator.execution import request as asked
+from orchestrator.execution.run import Setting
+from orchestrator.loop import policy
+from orchestrator.loop.driver import Achieved, achieve
+from orchestrator.loop.execute import How
+from orchestrator.world import heads
+from processors.protocol.canonical import Json
+from processors.protocol.errors import inputs_error
+from processors.protocol.spawn import Stop
+
+SUMMARY = "make what a goal says true, step by step, and prove it"
+JOBS_MAX = 256
+FLAGS = (
+    GOAL,
+    Flag("--lane", "pr|dev|staging|main", "the policy that applies", required=True),
+    Flag("--adapter", "local|modal", "where processors run", required=True),
+    Flag("--mode", "mock|real", "whether they may reach what is real", required=True),
+    Flag("--jobs", "N", "how many run at once; 1 by default"),
+    Flag("--verify", "", "hash the bytes again that only have to be there"),
+    Flag(
+        "--allow-env", "NAME", "opt a declared secret in, by its variable (lane dev)", repeats=True
+    ),
+    Flag("--allow-real", "", "confirm mode real (lanes staging and main)"),
+    Flag("--sign-key", "FILE", "sign the world's head with this Ed25519 key (PEM)"),
+)
+
+
+def main(argv: list[str], root: str) -> int:
+    """Run the command; return its exit status."""
+    return program.run_alone(command(root), argv)
+
+
+def command(root: str) -> Command:
+    """The command, over the processors that were built below a root."""
+    return Command("achieve", SUMMARY, FLAGS, lambda call: _achieve(call, root))
+
+
+def _achieve(call: Call, root: str) -> tuple[dict[str, Json], list[str]]:
+    given = call.given
+    stop = Stop()
+    how = How(
+        lane=asked.check_lane(given.require("--lane")),
+        adapter=asked.check_adapter(given.require("--adapter")),
+        mode=asked.check_mode(given.require("--mode")),
+        jobs=_jobs(given.get("--jobs") or "1"),
+        allow_env=given.all("--allow-env"),
+        allow_real=given.has("--allow-real"),
+        policy=policy.current(),
+        setting=_setting(call, root, stop),
+    )
+    goal = read_goal(given.require(GOAL.name))
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, stop.request)  # what runs is ended and settled first
+    found = achieve(goal, how, verify=given.has("--verify"))
+    return found.as_json(), _lines(found)
+
+
+def _setting(call: Call, root: str, stop: Stop) -> Setting:
+    key_file = call.given.get("--sign-key")
+    return Setting(
+        world=call.world,
+        processors_folder=os.path.join(root, "processors"),
+        environ=os.environ,
+        stop=stop,
+        debug=call.given.has("--debug"),
+        signing_key=None if key_file is None else heads.read_signing_key(key_file),
+        publish=False,
+    )
+
+
+def _jobs(text: str) -> int:
+    plain = text.isascii() and text.isdigit() and len(text) <= 3
+    if not plain or not 1 <= int(text) <= JOBS_MAX:
+        raise inputs_error("bad_value", f"--jobs {text[:80]!a} is no number from 1 to {JOBS_MAX}")
+    return int(text)
+
+
+def _lines(found: Achieved) -> list[str]:
+    executions = sum(len(each.executions) for each in found.ended)
+    lines = [f"satisfied  {found.goal.name}, proof {found.proof}"]
+    lines += [f"  {each.ref}  {each.step}" for each in found.ended]
+    spent = 0 if found.budget is None else found.budget.spent_micro_usd
+    lines.append(f"  {executions} execution(s); {spent} micro-USD spent on the goal so far")
+    return [*lines, f"  next: explain {found.goal.name} shows what proves it"]

@@ -1,0 +1,280 @@
+"""What a plan is made for, as values: operators, facts, wants. Nothing here plans or matches.
+
+A **fact** is a world path that exists. An **operator** is a processor with its declared effects:
+templates of the paths that it requires and produces. A template is a world path of which a segment
+may hold one ``{name}`` with fixed text around it; the name stands for one or more characters of
+that segment, and for the same ones wherever the operator repeats it.
+
+Rules of an operator, each refused with a ``DomainError`` that names it:
+
+- Its products share one write prefix, what precedes their one ``outputs`` segment.
+- Each wildcard of its products stands in the write prefix, so that a prefix belongs to one instance
+  of an operator, and in a requirement, so that nothing is made out of nothing.
+- A wildcard that only requirements have is *existential*: any value will do, the same one in all.
+
+A **want** is what a goal needs to be true of facts. A **transition list** fixes which operators may
+be used and in which order: all steps of one come before all steps of the next.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from processors.protocol import paths, refs
+from processors.protocol.canonical import SAFE_INTEGER_MAX, Json
+from processors.protocol.errors import ContractError
+
+PLAN_SCHEMA = "plan/v1"
+NO_PLAN_SCHEMA = "no_plan/v1"
+WORLD = "world"  # the source, in a plan, of a fact that no step makes
+
+OUTPUTS = "outputs"
+REQUIRES_MAX = 16  # requirements of one operator; a join of more is a mistake
+PRODUCES_MAX = 256
+
+
+class DomainError(ValueError):
+    """A domain that no plan can be made for; its author must act.
+
+    Attributes:
+        reason: A slug for programs.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """A processor and its declared effects.
+
+    Attributes:
+        ref: ``ns/name@N``.
+        requires: Pairs of an artifact name, under which the processor is handed the file, and the
+            template of its world path.
+        produces: Templates of what exists afterwards.
+        cost_micro_usd: The estimate for one execution.
+        time_ms: The estimate for one execution.
+    """
+
+    ref: str
+    requires: tuple[tuple[str, str], ...]
+    produces: tuple[str, ...]
+    cost_micro_usd: int
+    time_ms: int
+
+    def __post_init__(self) -> None:
+        if refs.parse_ref(self.ref) is None:
+            raise DomainError("bad_ref", f"{self.ref!a} is no ref")
+        for count in (self.cost_micro_usd, self.time_ms):
+            if type(count) is not int or not 0 <= count <= SAFE_INTEGER_MAX:
+                raise DomainError("bad_estimate", f"{self.ref}: an estimate is no count")
+        names = [name for name, _ in self.requires]
+        if len(set(names)) != len(names) or not all(map(refs.is_name, names)):
+            raise DomainError("bad_input_name", f"{self.ref}: artifact names are bad or repeated")
+        if len(names) > REQUIRES_MAX or not 1 <= len(self.produces) <= PRODUCES_MAX:
+            raise DomainError("bad_size", f"{self.ref}: too many templates, or no product")
+        bound: set[str] = set()
+        for _, template in self.requires:
+            bound.update(wildcards(template))
+        if len({write_prefix(template) for template in self.produces}) != 1:
+            raise DomainError("many_prefixes", f"{self.ref}: products have one write prefix")
+        prefix = set(wildcards(write_prefix(self.produces[0])[:-1]))
+        for template in self.produces:
+            if stray := sorted({*wildcards(template)} - (prefix & bound)):
+                raise DomainError(
+                    "unbound_wildcard",
+                    f"{self.ref}: {{{stray[0]}}} of {template} has to stand in the write prefix"
+                    " and in a requirement",
+                )
+
+
+class Facts:
+    """The paths that exist in a world, sorted; looking up a path or a prefix needs no walk."""
+
+    __slots__ = ("paths", "sorted")
+
+    def __init__(self, found: Iterable[str]) -> None:
+        self.paths = frozenset(found)
+        self.sorted = sorted(self.paths)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self.paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sorted)
+
+    def __len__(self) -> int:
+        return len(self.sorted)
+
+    def starting(self, lead: str) -> list[str]:
+        """The paths that start with a text that is not empty, in order."""
+        beyond = lead[:-1] + chr(ord(lead[-1]) + 1)
+        return self.sorted[bisect_left(self.sorted, lead) : bisect_left(self.sorted, beyond)]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Exists:
+    """The path exists."""
+
+    path: str
+
+    def __post_init__(self) -> None:
+        if wildcards(self.path):
+            raise DomainError("bad_want", f"{self.path} has a wildcard; it names one path")
+
+    def document(self) -> dict[str, Json]:
+        """The want as data."""
+        return {"exists": self.path}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ForEach:
+    """For every path that now matches ``given``, the path of ``template`` exists.
+
+    What ``given`` matches is read off the world that the plan is made for, and not off what the
+    plan will add to it.
+    """
+
+    template: str
+    given: str
+
+    def __post_init__(self) -> None:
+        if stray := sorted({*wildcards(self.template)} - {*wildcards(self.given)}):
+            raise DomainError("bad_want", f"{{{stray[0]}}} of {self.template} is not given")
+
+    def document(self) -> dict[str, Json]:
+        """The want as data."""
+        return {"for_each": self.given, "template": self.template}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AtLeast:
+    """At least so many paths match a template."""
+
+    template: str
+    count: int
+
+    def __post_init__(self) -> None:
+        wildcards(self.template)
+        if type(self.count) is not int or not 1 <= self.count <= SAFE_INTEGER_MAX:
+            raise DomainError("bad_want", f"a count of {self.template} is at least 1")
+
+    def document(self) -> dict[str, Json]:
+        """The want as data."""
+        return {"at_least": self.count, "template": self.template}
+
+
+type Want = Exists | ForEach | AtLeast
+
+
+class Task:
+    """What is asked of the planner, and of the checker again.
+
+    Two tasks that differ in the order or repetition of operators, facts or wants are the same.
+
+    Args:
+        goal: The goal's id.
+        head: Count and hash of the ledger's events up to which ``facts`` were folded.
+        operators: What may be used.
+        facts: What exists.
+        wants: What must exist.
+        transitions: Refs of the only operators to use, in the order to use them; None for any.
+
+    Raises:
+        DomainError: A ref is declared twice, or a transition's ref is not declared.
+    """
+
+    __slots__ = ("facts", "goal", "head", "operators", "transitions", "wants")
+
+    def __init__(
+        self,
+        *,
+        goal: str,
+        head: tuple[int, str],
+        operators: Iterable[Operator],
+        facts: Iterable[str],
+        wants: Iterable[Want],
+        transitions: Iterable[str] | None = None,
+    ) -> None:
+        declared = {operator.ref: operator for operator in sorted(set(operators), key=_ref)}
+        if len(declared) != len(set(operators)):
+            raise DomainError("repeated_operator", "a ref is declared with different effects")
+        self.transitions = None if transitions is None else tuple(transitions)
+        if self.transitions is not None:
+            if len(set(self.transitions)) != len(self.transitions):
+                raise DomainError("repeated_transition", "a transition is listed twice")
+            for ref in self.transitions:
+                if ref not in declared:
+                    raise DomainError("unknown_transition", f"{ref!a} is not declared")
+            declared = {ref: declared[ref] for ref in sorted(self.transitions)}
+        self.goal = goal
+        self.head = head
+        self.operators = tuple(declared.values())
+        self.facts = facts if isinstance(facts, Facts) else Facts(facts)
+        self.wants = tuple(sorted(set(wants), key=_want_key))
+
+    def stage(self, ref: str) -> int:
+        """Where an operator stands in the order of transitions; 0 for all where none is fixed."""
+        return 0 if self.transitions is None else self.transitions.index(ref)
+
+
+def wildcards(template: str) -> list[str]:
+    """The names in a template, in order, repeated where it repeats them.
+
+    Raises:
+        DomainError: The template is not of the form that the module describes.
+    """
+    found: list[str] = []
+    plain: list[str] = []
+    for segment in template.split("/"):
+        before, opened, rest = segment.partition("{")
+        name, closed, after = rest.partition("}")
+        if opened:
+            if not (closed and refs.is_name(name)):
+                raise DomainError("bad_template", f"{template!a} has a brace that is no {{name}}")
+            found.append(name)
+        plain.append(f"{before}x{after}" if opened else segment)
+    text = "/".join(plain)
+    if "{" in text or "}" in text:
+        raise DomainError("bad_template", f"{template!a}: a segment holds at most one {{name}}")
+    try:
+        canonical = paths.canonical_path(text)
+    except ContractError as error:
+        raise DomainError("bad_template", f"{template!a}: {error.message}") from None
+    if canonical != text:
+        raise DomainError("bad_template", f"{template!a} is not canonical")
+    return found
+
+
+def write_prefix(template: str) -> str:
+    """What precedes the one ``outputs`` segment of a product's template, with its slash.
+
+    Raises:
+        DomainError: There is no such segment, or more than one, or nothing behind it.
+    """
+    segments = template.split("/")
+    if segments.count(OUTPUTS) != 1 or segments[-1] == OUTPUTS:
+        raise DomainError("bad_product", f"{template!a} has one /outputs/ segment, not at its end")
+    prefix = "/".join(segments[: segments.index(OUTPUTS)]) + "/"
+    shown = "".join(part.rpartition("{")[0] + "x" for part in prefix.split("}")[:-1])
+    try:
+        paths.canonical_prefix(shown + prefix.rpartition("}")[2])
+    except ContractError as error:
+        raise DomainError("bad_product", f"{template!a}: {error.message}") from None
+    return prefix
+
+
+def _ref(operator: Operator) -> str:
+    return operator.ref
+
+
+def _want_key(want: Want) -> tuple[str, tuple[str, ...]]:
+    if isinstance(want, Exists):
+        return "exists", (want.path,)
+    if isinstance(want, ForEach):
+        return "for_each", (want.template, want.given)
+    return "at_least", (want.template, f"{want.count:020d}")

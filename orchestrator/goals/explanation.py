@@ -1,0 +1,104 @@
+"""Why a goal is as it stands: a tree from the goal to its predicates, artifacts and events.
+
+Judged of the world as it is now, in one snapshot; nothing is written.
+"""
+
+from __future__ import annotations
+
+from orchestrator.goals import judging, snapshot, standing
+from orchestrator.world import commitments
+from processors.protocol import shapes
+from processors.protocol.canonical import Json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.goals.goal import Stated
+    from orchestrator.goals.snapshot import Snapshot
+    from orchestrator.world.world import World
+
+    type Data = dict[str, Json]
+
+
+def of(world: World, name: str) -> Data:
+    """The tree of a goal.
+
+    Raises:
+        ContractError: ``ERR_INPUTS``: ``unknown_goal``, or what is wrong with the world.
+    """
+    with snapshot.of(world) as seen:
+        goal = standing.find(world, name)
+        row = world.ledger.goal(name)
+        assert row is not None
+        return {
+            "goal": goal.id,
+            "name": goal.name,
+            "status": row.status,
+            "proof": row.proof,
+            "head": {"count": seen.head.count, "hash": seen.head.hash},
+            "predicates": [_predicate(world, stated, seen) for stated in goal.proving],
+        }
+
+
+def lines(tree: Data) -> list[str]:
+    """The tree for people."""
+    found = [f"{tree['name']}  {tree['status']}", f"  proof {tree['proof'] or 'none'}"]
+    for predicate in _items(tree, "predicates"):
+        found.append(f"  {predicate['value']:<5}  {predicate['name']}: {predicate['predicate']}")
+        for artifact in _items(predicate, "artifacts"):
+            found.append(f"    {artifact['path']}  {artifact['cid'] or 'is not there'}")
+            found += _maker_lines(artifact)
+    return found
+
+
+def _maker_lines(artifact: Data) -> list[str]:
+    if artifact["event"] is None:
+        return []
+    event = shapes.members(artifact, "event")
+    made = [f"      event {event['seq']}, {event['type']}"]
+    if event["execution_id"] is not None:
+        made[0] += f" of {event['ref']}, execution {event['execution_id']}"
+    if event["plan"] is not None:
+        made.append(f"      a step of plan {event['plan']}")
+    return made
+
+
+def _predicate(world: World, stated: Stated, seen: Snapshot) -> Data:
+    verdict = judging.judge(stated, seen)
+    looked_at = _items(verdict.witness, "artifacts")
+    return {
+        "name": stated.name,
+        "predicate": stated.predicate,
+        "scope": stated.scope,
+        "value": verdict.value,
+        "witness": verdict.witness,
+        "artifacts": [_artifact(world, item) for item in looked_at],
+    }
+
+
+def _artifact(world: World, item: Data) -> Data:
+    seq = item.get("seq")
+    event = _event(world, seq) if isinstance(seq, int) else None
+    return {"path": item["path"], "cid": item.get("cid"), "event": event}
+
+
+def _event(world: World, seq: int) -> Data:
+    """The event that put an artifact there, and the execution and the plan that it came of."""
+    event = world.ledger.event(seq)
+    execution_id = event.data.get("execution_id")
+    execution = transition = None
+    if isinstance(execution_id, str):
+        execution = world.ledger.execution(execution_id)
+        transition = commitments.transition(world.ledger, execution_id)
+    return {
+        "seq": seq,
+        "type": event.type,
+        "execution_id": execution_id,
+        "ref": None if execution is None else execution.ref,
+        "plan": None if transition is None else transition.plan,
+    }
+
+
+def _items(found: Data, key: str) -> list[Data]:
+    listed = found[key]
+    assert isinstance(listed, list)
+    return [item for item in listed if isinstance(item, dict)]

@@ -1,0 +1,338 @@
+"""What could be run for what: from the wanted facts backward over the declared effects.
+
+A *way* is an instance of an operator, with the facts that it would be handed. The graph holds every
+way to make each fact that is wanted or required, but for two things that would only make it large:
+
+- A wildcard that only requirements have takes the smallest value that exists and that no step could
+  overwrite. Where there is none, up to ``VALUES_MAX`` values are ways of their own.
+- What exists is not made anew for its own sake.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterable
+
+from orchestrator.goals import domain
+from orchestrator.goals.closure import Closure, UnboundedError
+from orchestrator.goals.domain import Task
+from orchestrator.goals.patterns import Rule, Template, Values
+
+VALUES_MAX = 8  # ways that differ in existential wildcards alone
+WAYS_MAX = 1_000_000
+SUM_MAX = 2**62  # sums of shared costs double with each level; beyond this they are all alike
+
+type Makers = list[tuple[Rule, Template]]
+
+
+class Way:
+    """One instance of an operator.
+
+    Attributes:
+        rule: The operator.
+        values: What its products' wildcards stand for.
+        own: What its requirements' other wildcards stand for, by name.
+        prefix: Its write prefix.
+        requires: The facts it is handed, in the order of its requirements.
+        products: The facts it makes.
+        reached: Whether all that it requires can exist by the time its turn comes.
+        sources: The ways that make what it is handed, once it is arranged; None for the world.
+    """
+
+    __slots__ = (
+        *("missing", "own", "prefix", "products", "reached", "requires"),
+        *("rule", "sources", "steps", "sum", "values"),
+    )
+
+    # Set by who works with them: ``Graph.settle`` and ``Arrangement``.
+    missing: int
+    steps: int
+    sum: int
+    sources: list[Way | None]
+
+    def __init__(
+        self,
+        rule: Rule,
+        values: Values,
+        own: tuple[tuple[str, str], ...],
+        prefix: str,
+        requires: tuple[str, ...],
+        products: tuple[str, ...],
+    ) -> None:
+        self.rule = rule
+        self.values = values
+        self.own = own
+        self.prefix = prefix
+        self.requires = requires
+        self.products = products
+        self.reached = False
+
+    @property
+    def key(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+        """What tells it from every other way, and in which order they come."""
+        return self.prefix, self.rule.operator.ref, self.own
+
+
+class Graph:
+    """Ways by the facts they make.
+
+    Attributes:
+        makers: For each fact in question, the ways that make it, in order.
+        several: The facts that more than one way makes.
+        best: For each fact that can exist, the way with the smallest sum of costs.
+        capped: Whether ``VALUES_MAX`` left ways out.
+    """
+
+    __slots__ = (
+        *("_closure", "_instances", "_tables"),
+        *("best", "capped", "makers", "rules", "several", "task"),
+    )
+
+    def __init__(self, task: Task, rules: list[Rule]) -> None:
+        self.task = task
+        self.rules = rules
+        self.makers: dict[str, list[Way]] = {}
+        self.several: dict[str, None] = {}
+        self.best: dict[str, Way] = {}
+        self.capped = False
+        self._closure: Closure | None = None
+        self._instances: list[dict[Values, list[Way]]] = [{} for _ in rules]
+        self._tables: dict[tuple[int, int], _Table] = {}
+
+    def closure(self) -> Closure:
+        """Everything that can exist; worked out when first asked for."""
+        if self._closure is None:
+            self._closure = Closure(self.task, self.rules)
+        return self._closure
+
+    def explore(self, targets: Iterable[tuple[Template, list[str]]]) -> None:
+        """Find every way to make what does not exist of some facts, and what these ways require.
+
+        Args:
+            targets: Facts that match a template, for each template.
+
+        Raises:
+            UnboundedError: There are more than ``WAYS_MAX``.
+        """
+        facts, makers = self.task.facts.paths, self.makers
+        producers: dict[int, Makers] = {}
+        nothing: list[Way] = []  # which is replaced and never added to
+        stack = list(targets)
+        while stack:
+            template, wanted = stack.pop()
+            missing = (fact for fact in wanted if fact not in facts and fact not in makers)
+            fresh = dict.fromkeys(missing, nothing)
+            makers.update(fresh)
+            if id(template) not in producers:
+                producers[id(template)] = self._producers(template)
+            for rule, product in producers[id(template)]:
+                self._explore(rule, product, fresh, stack)
+            if sum(map(len, self._instances)) > WAYS_MAX:
+                raise UnboundedError
+        for fact in self.several:
+            makers[fact].sort(key=_key)
+
+    def _explore(
+        self,
+        rule: Rule,
+        product: Template,
+        fresh: Iterable[str],
+        stack: list[tuple[Template, list[str]]],
+    ) -> None:
+        """Find the ways in which one operator makes some facts."""
+        match, makers = product.match, self.makers
+        found = [(fact, values) for fact in fresh if (values := match(fact)) is not None]
+        known = self._instances[rule.index]
+        new = [values for _, values in found if values not in known]
+        known.update(self._ways(rule, new))
+        for place, template in enumerate(rule.requires):
+            needs = [way.requires[place] for values in new for way in known[values]]
+            if needs:
+                stack.append((template, needs))
+        for fact, values in found:
+            ways = known[values]
+            if makers[fact] or len(ways) > 1:
+                self.several[fact] = None
+                ways = [*makers[fact], *(way for way in ways if way not in makers[fact])]
+            makers[fact] = ways
+
+    def settle(self) -> None:
+        """Find what can be reached, cheapest first (Knuth's generalisation of Dijkstra).
+
+        Costs of what two requirements share count twice, so sums are an estimate; which ways are
+        reached is exact.
+        """
+        facts, best, makers = self.task.facts, self.best, self.makers
+        waiting: dict[str, list[Way]] = {}
+        heap: list[tuple[int, int, int, str, str, tuple[tuple[str, str], ...], Way]] = []
+        for way in self._every():
+            way.missing, way.sum, way.steps = 0, way.rule.operator.cost_micro_usd, 1
+            for need in way.requires if len(way.requires) == 1 else dict.fromkeys(way.requires):
+                if need not in facts:
+                    way.missing += 1
+                    waiting.setdefault(need, []).append(way)
+            if not way.missing:
+                heap.append((way.rule.stage, way.sum, 1, *way.key, way))
+        heapq.heapify(heap)
+        while heap:
+            stage, cost, steps, *_, way = heapq.heappop(heap)
+            way.reached = True
+            for fact in way.products:
+                if fact in best or fact not in makers:
+                    continue
+                best[fact] = way
+                for waits in waiting.get(fact, ()):
+                    waits.missing -= 1
+                    waits.sum = min(waits.sum + cost, SUM_MAX)
+                    waits.steps = min(waits.steps + steps, SUM_MAX)
+                    # A transition cannot wait for a later one.
+                    if not waits.missing and waits.rule.stage >= stage:
+                        entry = (waits.rule.stage, waits.sum, waits.steps, *waits.key, waits)
+                        heapq.heappush(heap, entry)
+
+    def options(self, fact: str, stage: int) -> list[Way]:
+        """The reached ways to make a fact by the end of a stage."""
+        return [way for way in self.makers[fact] if way.reached and way.rule.stage <= stage]
+
+    def reached(self) -> list[Way]:
+        """All reached ways, in order."""
+        return sorted((way for way in self._every() if way.reached), key=_key)
+
+    def forced(self) -> list[Way] | None:
+        """All ways, if each is needed because nothing else makes what it makes; else None."""
+        if self.several or not all(self.makers.values()):
+            return None
+        return self._every()
+
+    def _every(self) -> list[Way]:
+        chain = itertools.chain.from_iterable
+        return list(chain(chain(known.values() for known in self._instances)))
+
+    def _producers(self, template: Template) -> Makers:
+        return [
+            (rule, product)
+            for rule in self.rules
+            for product in rule.produces
+            if product.meets(template)
+        ]
+
+    def _ways(self, rule: Rule, listed: list[Values]) -> dict[Values, list[Way]]:
+        """The ways to run some instances of an operator."""
+        ways: dict[Values, list[Way]] = {values: [] for values in listed}
+        found, prefixes, products = rule.instances(listed)
+        columns = {place: map(fill, found) for place, fill in rule.fixed}
+        if not rule.groups:
+            handed = zip(*columns.values(), strict=True) if columns else itertools.repeat(())
+            made = map(
+                Way,
+                *(itertools.repeat(rule), found, itertools.repeat(()), prefixes, handed, products),
+            )
+            ways.update(zip(found, map(list, zip(made, strict=True)), strict=True))
+            return ways
+        rows = zip(found, prefixes, products, *columns.values(), strict=True)
+        for values, prefix, made_, *fixed in rows:
+            named = dict(zip(rule.names, values, strict=True))
+            tables = [self._table(rule, number) for number in range(len(rule.groups))]
+            choices = [table.choices(named) for table in tables]
+            self.capped |= any(table.capped for table in tables)
+            for picked in itertools.product(*choices):
+                own = tuple(sorted(pair for names, _ in picked for pair in names))
+                taken = dict(zip(columns, fixed, strict=True))
+                for _, places in picked:
+                    taken.update(places)
+                requires = tuple([taken[place] for place in range(len(rule.requires))])
+                ways[values].append(Way(rule, values, own, prefix, requires, made_))
+        return ways
+
+    def _table(self, rule: Rule, number: int) -> _Table:
+        key = rule.index, number
+        if key not in self._tables:
+            self._tables[key] = _Table(self.task, self.rules, rule, number, self.closure)
+        return self._tables[key]
+
+
+type _Choice = tuple[tuple[tuple[str, str], ...], tuple[tuple[int, str], ...]]
+type _Row = tuple[dict[str, str], dict[int, str]]
+
+
+class _Table:
+    """Values for the wildcards that a group of requirements has for itself."""
+
+    __slots__ = ("_any", "_bound", "_closure", "_group", "_rule", "_safe", "_task", "capped")
+
+    def __init__(
+        self,
+        task: Task,
+        rules: list[Rule],
+        rule: Rule,
+        number: int,
+        closure: Callable[[], Closure],
+    ) -> None:
+        self._task = task
+        self._rule = rule
+        self._group = rule.groups[number]
+        self._closure = closure
+        self.capped = False
+        names = {name for place in self._group for name in rule.requires[place].names}
+        self._bound = tuple(name for name in rule.names if name in names)
+        written = [Template(domain.write_prefix(each.operator.produces[0])[:-1]) for each in rules]
+        self._safe = self._grouped(lambda path: not _may_be_written(path, written), derived=False)
+        self._any: dict[Values, list[_Choice]] | None = None
+
+    def choices(self, values: dict[str, str]) -> list[_Choice]:
+        """What an instance can be handed, best first."""
+        key = tuple([values[name] for name in self._bound])
+        if safe := self._safe.get(key):
+            return safe[:1]
+        if self._any is None:
+            self._any = self._grouped(lambda _: True, derived=True)
+        every = self._any.get(key, [])
+        self.capped |= len(every) > VALUES_MAX
+        return every[:VALUES_MAX]
+
+    def _grouped(
+        self, accepts: Callable[[str], bool], *, derived: bool
+    ) -> dict[Values, list[_Choice]]:
+        """Join the group's requirements over the facts; key the rows by what products bind."""
+        rows: list[_Row] = [({}, {})]
+        bound: set[str] = set()
+        for place in self._group:
+            template = self._rule.requires[place]
+            found = [each for each in template.matches(self._task.facts) if accepts(each[0])]
+            if derived:
+                found += self._closure().matches(template)
+            shared = [name for name in template.names if name in bound]
+            index: dict[Values, list[tuple[str, dict[str, str]]]] = {}
+            for path, values in found:
+                named = dict(zip(template.names, values, strict=True))
+                index.setdefault(tuple(named[name] for name in shared), []).append((path, named))
+            rows = [
+                (row | named, handed | {place: path})
+                for row, handed in rows
+                for path, named in index.get(tuple(row[name] for name in shared), ())
+            ]
+            bound.update(template.names)
+        table: dict[Values, list[_Choice]] = {}
+        for row, handed in rows:
+            own = tuple(sorted((name, row[name]) for name in row.keys() - {*self._bound}))
+            key = tuple(row[name] for name in self._bound)
+            table.setdefault(key, []).append((own, tuple(handed.items())))
+        facts = self._task.facts
+        for listed in table.values():
+            listed.sort(key=lambda row: (sum(path not in facts for _, path in row[1]), row[0]))
+        return table
+
+
+def _may_be_written(path: str, prefixes: list[Template]) -> bool:
+    """Whether a path lies under what some instance of an operator would replace."""
+    segments = path.split("/")
+    return any(
+        len(prefix.segments) < len(segments)
+        and prefix.match("/".join(segments[: len(prefix.segments)])) is not None
+        for prefix in prefixes
+    )
+
+
+def _key(way: Way) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    return way.key

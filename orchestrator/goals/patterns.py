@@ -1,0 +1,212 @@
+"""Templates as the planner uses them: match a path, fill in values, tell which can ever meet.
+
+A template's values are a tuple in the order of its ``names``, which is the order in which they
+first stand in it. The checker of plans has a matcher of its own; nothing here is used by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from orchestrator.goals import domain
+from orchestrator.goals.domain import Facts, Operator
+from processors.protocol import paths
+from processors.protocol.errors import ContractError
+
+type Values = tuple[str, ...]
+
+
+class Template:
+    """One compiled template."""
+
+    __slots__ = ("_match", "lead", "names", "segments", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.names = tuple(dict.fromkeys(domain.wildcards(text)))
+        self.segments = [_segment(segment) for segment in text.split("/")]
+        self.lead = text.partition("{")[0]
+        seen: set[str] = set()
+        pattern = "/".join(_pattern(segment, seen) for segment in self.segments)
+        self._match = re.compile(pattern, re.DOTALL).fullmatch
+
+    def match(self, path: str) -> Values | None:
+        """The values with which the template is this path, which are the only ones."""
+        found = self._match(path)
+        return None if found is None else found.groups()
+
+    def filler(self, names: Values) -> Callable[[Values], str]:
+        """A function from values in the order of ``names`` to the path."""
+        return _filler(self.text, names)
+
+    def matches(self, facts: Facts) -> Iterable[tuple[str, Values]]:
+        """The facts that match, in order, each with its values."""
+        if not self.names:
+            return [(self.text, ())] if self.text in facts else []
+        match = self._match
+        return [
+            (path, found.groups()) for path in facts.starting(self.lead) if (found := match(path))
+        ]
+
+    def meets(self, other: Template) -> bool:
+        """Whether some path could match both; a yes may be wrong, a no never is."""
+        return len(self.segments) == len(other.segments) and all(
+            map(_meets, self.segments, other.segments)
+        )
+
+
+class Rule:
+    """An operator, compiled.
+
+    Attributes:
+        operator: What it was compiled from.
+        index: Its place among the task's operators.
+        stage: Its place in the order of transitions.
+        names: The wildcards of its products, which tell its instances apart.
+        inputs: The names under which the requirements are handed over.
+        requires: The compiled requirements.
+        produces: The compiled products.
+        groups: The requirements that have wildcards of their own, joined by those they share.
+    """
+
+    __slots__ = (
+        *("index", "operator", "stage", "names", "requires", "produces", "inputs", "groups"),
+        *("_is_free", "_paths", "_prefix", "fixed"),
+    )
+
+    def __init__(self, operator: Operator, index: int, stage: int) -> None:
+        self.operator = operator
+        self.index = index
+        self.stage = stage
+        self.requires = [Template(template) for _, template in operator.requires]
+        self.produces = [Template(template) for template in operator.produces]
+        self.names = self.produces[0].names
+        self.inputs = [name for name, _ in operator.requires]
+        prefix = domain.write_prefix(operator.produces[0])
+        self._prefix = _filler(prefix, self.names)
+        # No value leads under a reserved folder if the first two segments are fixed.
+        self._is_free = "{" not in "/".join(prefix.split("/")[:3])
+        self._paths = [template.filler(self.names) for template in self.produces]
+        own = [frozenset(template.names) - {*self.names} for template in self.requires]
+        self.groups = _joined(own)
+        self.fixed = [
+            (place, template.filler(self.names))
+            for place, template in enumerate(self.requires)
+            if not own[place]
+        ]
+
+    def prefix(self, values: Values) -> str:
+        """The write prefix of an instance."""
+        return self._prefix(values)
+
+    def products(self, values: Values) -> tuple[str, ...] | None:
+        """The products of an instance; None if its paths are none of a world."""
+        made = tuple([fill(values) for fill in self._paths])
+        try:
+            if paths.canonical_prefix(self._prefix(values)) != self._prefix(values):
+                return None
+            for path in made:
+                if paths.canonical_path(path) != path:
+                    return None
+        except ContractError:
+            return None
+        return made
+
+    def instances(
+        self, listed: list[Values]
+    ) -> tuple[list[Values], list[str], list[tuple[str, ...]]]:
+        """The values of which all paths are of a world; their prefixes; their products."""
+        prefixes = list(map(self._prefix, listed))
+        columns = [list(map(fill, listed)) for fill in self._paths]
+        if not (self._is_free and all(map(_are_plain, (prefixes, *columns)))):
+            listed = [values for values in listed if self.products(values) is not None]
+            prefixes = list(map(self._prefix, listed))
+            columns = [list(map(fill, listed)) for fill in self._paths]
+        return listed, prefixes, list(zip(*columns, strict=True))
+
+
+def rules(task: domain.Task) -> list[Rule]:
+    """The operators of a task, compiled."""
+    return [
+        Rule(operator, index, task.stage(operator.ref))
+        for index, operator in enumerate(task.operators)
+    ]
+
+
+def _are_plain(listed: list[str]) -> bool:
+    """Whether filled templates are canonical at a glance, all of them in one pass."""
+    text = "".join(listed)
+    return (
+        text.isascii()
+        and text.isprintable()
+        and "%" not in text
+        and "/." not in text
+        and max(map(len, listed), default=0) <= paths.SEGMENT_BYTES_MAX
+    )
+
+
+def _filler(text: str, names: Values) -> Callable[[Values], str]:
+    places: list[int] = []
+    literal: list[str] = []
+    rest = text
+    while rest:
+        before, opened, rest = rest.partition("{")
+        literal.append(before.replace("%", "%%"))
+        if opened:
+            name, _, rest = rest.partition("}")
+            places.append(names.index(name))
+            literal.append("%s")
+    form = "".join(literal)
+    if places == list(range(len(names))):
+        return form.__mod__
+    return lambda values: form % tuple([values[place] for place in places])
+
+
+type _Segment = tuple[str, str | None, str]
+
+
+def _segment(text: str) -> _Segment:
+    """The fixed text before a wildcard, its name, the fixed text after it."""
+    before, opened, rest = text.partition("{")
+    if not opened:
+        return text, None, ""
+    name, _, after = rest.partition("}")
+    return before, name, after
+
+
+def _pattern(segment: _Segment, seen: set[str]) -> str:
+    before, name, after = segment
+    if name is None:
+        return re.escape(before)
+    middle = f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+)"
+    seen.add(name)
+    return re.escape(before) + middle + re.escape(after)
+
+
+def _meets(one: _Segment, other: _Segment) -> bool:
+    if one[1] is None and other[1] is None:
+        return one[0] == other[0]
+    if one[1] is None:
+        one, other = other, one
+    before, _, after = one
+    if other[1] is None:
+        text = other[0]
+        fits = len(text) > len(before) + len(after)
+        return fits and text.startswith(before) and text.endswith(after)
+    heads = before.startswith(other[0]) or other[0].startswith(before)
+    return heads and (after.endswith(other[2]) or other[2].endswith(after))
+
+
+def _joined(own: list[frozenset[str]]) -> list[list[int]]:
+    """Places of requirements with wildcards of their own, in groups that share none."""
+    groups: list[tuple[set[str], list[int]]] = []
+    for place, names in enumerate(own):
+        if not names:
+            continue
+        apart = [group for group in groups if not group[0] & names]
+        shared = [group for group in groups if group[0] & names]
+        merged = set(names).union(*(group[0] for group in shared))
+        places = sorted([place, *(each for group in shared for each in group[1])])
+        groups = [*apart, (merged, places)]
+    return sorted(places for _, places in groups)

@@ -1,0 +1,1 @@
+"""The predicates that every goal can name, one module a family."""

@@ -1,0 +1,194 @@
+"""The loop: prove, and while something is not proved propose, admit, execute, settle.
+
+What is true already costs nothing: no plan is made for it. Each round plans for the world as it is
+then, so a plan that was interrupted, or one that could not see yet what it would bring about, is
+gone on with by planning again. A plan without steps ends the loop: all that can be made is there.
+"""
+
+from __future__ import annotations
+
+from orchestrator.execution.recover import recover
+from orchestrator.goals import goal as goals
+from orchestrator.goals import snapshot, standing
+from orchestrator.loop import propose, settlement
+from orchestrator.loop.execute import execute
+from orchestrator.world import commitments, fold, heads
+from orchestrator.world.ledger import utc_now
+from orchestrator.world.world import World
+from processors.protocol.canonical import Json
+from processors.protocol.errors import ContractError, adapter_error, inputs_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.goals.goal import Goal
+    from orchestrator.goals.standing import Standing
+    from orchestrator.loop.execute import Ended, How
+    from orchestrator.loop.propose import Proposed
+    from orchestrator.world.commitments import Budget
+
+ROUNDS_MAX = 16  # each makes visible what the next one has to plan for; a longer chain is one plan
+
+
+class Achieved:
+    """What a call of ``achieve`` has done.
+
+    Attributes:
+        goal: The goal.
+        proof: The id of its proof.
+        plans: The ids of the plans that were proposed.
+        ended: How each step ended that was begun.
+        budget: The goal's, at the end.
+    """
+
+    __slots__ = ("budget", "ended", "goal", "plans", "proof")
+
+    def __init__(self, goal: Goal) -> None:
+        self.goal = goal
+        self.proof: str | None = None
+        self.plans: list[str] = []
+        self.ended: list[Ended] = []
+        self.budget: Budget | None = None
+
+    def as_json(self) -> dict[str, Json]:
+        """The account as data."""
+        return {
+            "goal": self.goal.id,
+            "name": self.goal.name,
+            "proof": self.proof,
+            "plans": list[Json](self.plans),
+            "executions": sum(len(each.executions) for each in self.ended),
+            "steps": [each.as_json() for each in self.ended],
+            "spent_micro_usd": 0 if self.budget is None else self.budget.spent_micro_usd,
+        }
+
+
+def achieve(goal: Goal, how: How, *, verify: bool = False) -> Achieved:
+    """Make a goal true and prove it.
+
+    Args:
+        goal: The goal.
+        how: How its steps run, and in which world.
+        verify: Whether bytes that only have to be there are hashed again.
+
+    Raises:
+        ContractError: What kept it from being proved: of the first step that failed or was refused;
+            ``ERR_INPUTS``: ``no_plan``, ``goal_unproved``, or what is wrong with goal or world;
+            ``ERR_ADAPTER_INVOCATION``: ``interrupted``, ``terminated``.
+    """
+    setting = how.setting
+    usable = propose.means(goal, setting.processors_folder)
+    with World(setting.world, make=True) as world:
+        heads.check(world.ledger)
+        recover(world, setting.processors_folder)
+        standing.declare(world, goal)
+        _fund(world, goal)
+        found = Achieved(goal)
+        try:
+            _rounds(world, found, usable, how, verify=verify)
+        finally:
+            found.budget = commitments.budget(world.ledger, goal.name)
+            heads.publish(world.ledger, setting.signing_key, utc_now())
+    return found
+
+
+def _fund(world: World, goal: Goal) -> None:
+    """Set the goal's budget to what its file says, unless it is that already.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``bad_value``: it is less than what is spent and reserved.
+    """
+    with world.ledger.writing() as transaction:
+        before = commitments.budget(world.ledger, goal.name)
+        limit = goal.budget_micro_usd
+        if before is not None and before.limit_micro_usd == limit:
+            return
+        taken = 0 if before is None else before.reserved_micro_usd + before.spent_micro_usd
+        if taken > limit:
+            raise inputs_error(
+                "bad_value",
+                f"goal {goal.name}: budget_micro_usd is {limit}, and {taken} is spent or reserved",
+            )
+        transaction.append("budget.set", settlement.budget_set(goal.name, limit))
+
+
+def _rounds(
+    world: World,
+    found: Achieved,
+    usable: dict[str, propose.Means],
+    how: How,
+    *,
+    verify: bool,
+) -> None:
+    goal = found.goal
+    for _ in range(ROUNDS_MAX):
+        stand = standing.prove(world, goal.name, verify=verify)
+        if stand.status == fold.SATISFIED:
+            found.proof = stand.proof
+            return
+        _check_invariants(stand)
+        proposed = _proposed(world, goal, usable)
+        if proposed is None or not proposed.steps:
+            raise _unproved(stand)
+        propose.keep(world, proposed)
+        found.plans.append(proposed.id)
+        ended = execute(proposed, usable, how)
+        found.ended += ended
+        _check_ended(ended, how)
+    raise inputs_error("goal_unproved", f"goal {goal.name}: not proved in {ROUNDS_MAX} rounds")
+
+
+def _proposed(world: World, goal: Goal, usable: dict[str, propose.Means]) -> Proposed | None:
+    """A plan.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``no_plan``, with what is out of reach.
+    """
+    with snapshot.of(world) as seen:
+        proposed = propose.propose(goal, seen, usable, lambda name: standing.find(world, name))
+    if proposed is None or proposed.is_plan:
+        return proposed
+    raise unreachable(proposed)
+
+
+def unreachable(proposed: Proposed) -> ContractError:
+    """The error that a certificate is answered with."""
+    document = proposed.document
+    missing = document["missing"] or document["want"]
+    shown = "checked" if proposed.problem is None else f"rejected: {proposed.problem}"
+    return inputs_error(
+        "no_plan",
+        f"goal {proposed.goal.name}: nothing leads to {missing} from what is there"
+        f" (certificate {proposed.id}, {shown})",
+    )
+
+
+def _check_invariants(stand: Standing) -> None:
+    """Refuse to begin anything while an invariant does not hold."""
+    for stated in stand.goal.proving:
+        if stated.scope == goals.INVARIANT and not stand.verdicts[stated.name].is_true:
+            raise _unproved(stand)
+
+
+def _unproved(stand: Standing) -> ContractError:
+    listed = [
+        f"{name} is {each.value}" for name, each in stand.verdicts.items() if not each.is_true
+    ]
+    return inputs_error("goal_unproved", f"goal {stand.goal.name}: {', '.join(listed)}")
+
+
+def _check_ended(ended: list[Ended], how: How) -> None:
+    """Raise what the first step failed with that did; a signal comes before that."""
+    signum = how.setting.stop.signum
+    if signum is not None:
+        import signal  # rarely needed
+
+        reason = "interrupted" if signum == signal.SIGINT else "terminated"
+        raise adapter_error(
+            reason, f"signal {signum} ended the loop; what ran is settled, run it again to go on"
+        )
+    failed = next((each for each in ended if each.error is not None), None)
+    if failed is not None and failed.error is not None:
+        error = failed.error
+        raise ContractError(
+            error.code, error.reason, f"{failed.ref} at {failed.step}: {error.message}"
+        )

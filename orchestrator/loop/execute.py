@@ -1,0 +1,226 @@
+"""``execute``: the steps of a plan, side by side where none needs another, each through ``run``.
+
+A step that fails stops what takes from it and nothing else. It is tried again as often as the retry
+class of its error allows; the count is that of admission, which would refuse one more. A signal
+ends the processors that run, whose executions settle, and nothing is begun after it.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from orchestrator.execution import record
+from orchestrator.execution.request import Request
+from orchestrator.execution.run import Setting, run
+from orchestrator.execution.trail import Trail
+from orchestrator.goals.domain import WORLD
+from orchestrator.loop.gate import Gate, refusal
+from orchestrator.loop.proposal import Proposal
+from orchestrator.world import grammar
+from orchestrator.world.world import World
+from processors.protocol import digests, shapes
+from processors.protocol.canonical import Json
+from processors.protocol.errors import ContractError, adapter_error, find_row
+from processors.protocol.refs import parse_ref
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.loop.policy import Policy
+    from orchestrator.loop.propose import Means, Proposed
+
+    type Step = dict[str, Json]
+
+STDERR = 2
+
+
+class How:
+    """How the steps of a goal run: given once, the same for all.
+
+    Attributes:
+        lane: The lane.
+        adapter: Where processors run.
+        mode: ``mock`` or ``real``.
+        jobs: How many at once.
+        allow_env: The secrets that were opted in, by name.
+        allow_real: Whether mode real was confirmed.
+        policy: By what steps are admitted.
+        setting: What executions run in; its head is published by the loop.
+    """
+
+    __slots__ = (
+        *("adapter", "allow_env", "allow_real", "jobs", "lane", "mode", "policy", "setting"),
+    )
+
+    def __init__(
+        self,
+        *,
+        lane: str,
+        adapter: str,
+        mode: str,
+        jobs: int,
+        allow_env: list[str],
+        allow_real: bool,
+        policy: Policy,
+        setting: Setting,
+    ) -> None:
+        self.lane = lane
+        self.adapter = adapter
+        self.mode = mode
+        self.jobs = jobs
+        self.allow_env = allow_env
+        self.allow_real = allow_real
+        self.policy = policy
+        self.setting = setting
+
+
+class Ended:
+    """How a step ended.
+
+    Attributes:
+        step: Its write prefix.
+        ref: The processor.
+        executions: The ids of its attempts.
+        error: What the last one failed with, or why the step was not begun; None for a success.
+    """
+
+    __slots__ = ("error", "executions", "ref", "step")
+
+    def __init__(
+        self, step: str, ref: str, executions: list[str], error: ContractError | None
+    ) -> None:
+        self.step = step
+        self.ref = ref
+        self.executions = executions
+        self.error = error
+
+    def as_json(self) -> dict[str, Json]:
+        """The end as data."""
+        error = self.error
+        cause: Json = None if error is None else {"code": error.code, "reason": error.reason}
+        executions = list[Json](self.executions)
+        return {"step": self.step, "ref": self.ref, "executions": executions, "error": cause}
+
+
+def execute(proposed: Proposed, usable: dict[str, Means], how: How) -> list[Ended]:
+    """Run the steps of a plan; return how each ended that was begun or refused, in that order."""
+    steps = {shapes.text(step, "id"): step for step in proposed.steps}
+    sources = {name: shapes.members(step, "sources") for name, step in steps.items()}
+    waits = {name: {str(each) for each in own.values()} - {WORLD} for name, own in sources.items()}
+    after: dict[str, list[str]] = {name: [] for name in steps}
+    for name, needed in waits.items():
+        for each in needed:
+            after[each].append(name)
+    found: list[Ended] = []
+    with ThreadPoolExecutor(max_workers=how.jobs, thread_name_prefix="step") as pool:
+
+        def begin(name: str) -> Future[Ended]:
+            return pool.submit(_Run(proposed, steps[name], usable, how).end)
+
+        running = {begin(name): name for name, needed in waits.items() if not needed}
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                name, ended = running.pop(future), future.result()
+                found.append(ended)
+                for waiting in after[name] if ended.error is None else ():
+                    waits[waiting].discard(name)
+                    if not waits[waiting]:
+                        running[begin(waiting)] = waiting
+    return found
+
+
+class _Run:
+    """One step on its way."""
+
+    def __init__(self, proposed: Proposed, step: Step, usable: dict[str, Means], how: How) -> None:
+        self._how = how
+        self._proposed = proposed
+        self._prefix = shapes.text(step, "write_prefix")
+        self._ref = shapes.text(step, "ref")
+        self._means = usable[self._ref]
+        self._use = {name: str(path) for name, path in shapes.members(step, "inputs").items()}
+        registry = self._means.processor.registry
+        named = [name for name in self._means.processor.secrets if name in how.allow_env]
+        proposal = Proposal(
+            goal=proposed.goal.name,
+            plan=proposed.id,
+            head=proposed.head,
+            step=label(self._prefix),
+            writes=(self._prefix,),
+            reads={path: proposed.reads.get(path) for path in sorted({*self._use.values()})},
+            ask_micro_usd=shapes.count(step, "cost_micro_usd"),
+            question=record.question(self._request("none")),
+            endpoints=bool(shapes.members(registry, "endpoints")),
+            pin=self._means.processor.image_digest,
+            secrets=sorted(self._means.processor.secrets),
+        )
+        present = sorted(name for name in named if how.setting.environ.get(name))
+        self._gate = Gate(proposal, proposed.goal, how.policy, present)
+
+    def end(self) -> Ended:
+        """Run the step to its end."""
+        tried: list[str] = []
+        while True:
+            if self._how.setting.stop.signum is not None:
+                return self._ended(tried, adapter_error("interrupted", "it was not begun"))
+            execution_id, refused = self._admit()
+            if execution_id is None:
+                return self._ended(tried, refused)
+            tried.append(execution_id)
+            trail = Trail(execution_id, STDERR)
+            request = self._request(execution_id)
+            error = _error(run(request, self._how.setting, trail, self._gate))
+            if error is None or not self._may_repeat(error, len(tried)):
+                return self._ended(tried, error)
+
+    def _admit(self) -> tuple[str | None, ContractError | None]:
+        """The id of the execution that may begin, or none, and why if it was refused."""
+        with World(self._how.setting.world, make=False) as world:
+            with world.ledger.reading():
+                verdict = self._gate.judge(world)
+            if verdict.fact is not None and not verdict.admitted:
+                verdict = self._gate.refuse(world)
+        if verdict.fact is None:
+            return None, None  # an earlier attempt has succeeded
+        if not verdict.admitted:
+            return None, refusal(verdict, self._prefix)
+        return str(verdict.fact[1]["execution_id"]), None
+
+    def _may_repeat(self, error: ContractError, tried: int) -> bool:
+        row = find_row(error.code, error.reason)
+        most = 1 if row is None else self._how.policy.attempts_max[row.retry]
+        return tried < most
+
+    def _ended(self, tried: list[str], error: ContractError | None) -> Ended:
+        return Ended(self._prefix, self._ref, tried, error)
+
+    def _request(self, execution_id: str) -> Request:
+        ref = parse_ref(self._ref)
+        assert ref is not None
+        return Request(
+            ref=ref,
+            adapter=self._how.adapter,
+            mode=self._how.mode,
+            lane=self._how.lane,
+            write_prefix=self._prefix,
+            inputs=self._means.inputs,
+            execution_id=execution_id,
+            use=self._use,
+            allow_env=[
+                name for name in self._how.allow_env if name in self._means.processor.secrets
+            ],
+            allow_real=self._how.allow_real,
+        )
+
+
+def label(prefix: str) -> str:
+    """What a step is called: its write prefix, or the digest of one that is no label."""
+    return prefix if grammar.is_label(prefix) else digests.of_json(prefix)
+
+
+def _error(envelope: dict[str, Json]) -> ContractError | None:
+    if envelope["status"] == "success":
+        return None
+    error = shapes.members(envelope, "error")
+    code, reason = shapes.text(error, "code"), shapes.text(error, "reason")
+    return ContractError(code, reason, shapes.text(error, "message"))

@@ -1,0 +1,92 @@
+"""The gate of a step: its admission, in the very transaction that begins its execution."""
+
+from __future__ import annotations
+
+from orchestrator.goals import goal as goals
+from orchestrator.goals import judging, snapshot
+from orchestrator.loop import admission, standing
+from processors.protocol.canonical import Json
+from processors.protocol.errors import ContractError, inputs_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.goals.goal import Goal
+    from orchestrator.loop.admission import Verdict
+    from orchestrator.loop.policy import Policy
+    from orchestrator.loop.proposal import Proposal
+    from orchestrator.world.ledger import Writing
+    from orchestrator.world.world import World
+
+
+class Gate:
+    """What one step has to pass.
+
+    Args:
+        proposal: The step.
+        goal: The goal that it is for.
+        policy: By what it is judged.
+        secrets: Which of the declared names have a value, sorted.
+    """
+
+    def __init__(
+        self, proposal: Proposal, goal: Goal, policy: Policy, secrets: Sequence[str]
+    ) -> None:
+        self._proposal = proposal
+        self._goal = goal
+        self._policy = policy
+        self._secrets = secrets
+
+    def judge(self, world: World) -> Verdict:
+        """The verdict at the world's head, which the caller holds still by a transaction."""
+        state = standing.read(
+            world.ledger, self._proposal, secrets=self._secrets, predicates=self._truths(world)
+        )
+        return admission.admit(self._proposal, state, self._policy)
+
+    def refuse(self, world: World) -> Verdict:
+        """Write down a refusal, if it is still one; return the verdict."""
+        with world.ledger.writing() as transaction:
+            verdict = self.judge(world)
+            if verdict.fact is not None and not verdict.admitted:
+                transaction.append(*verdict.fact)
+        return verdict
+
+    def admit(self, world: World, transaction: Writing, execution_id: str) -> ContractError | None:
+        """Write down what becomes of the step; return the error if it may not begin.
+
+        Args:
+            world: The world.
+            transaction: The one that begins the execution.
+            execution_id: The execution.
+        """
+        verdict = self.judge(world)
+        if verdict.fact is None:
+            return inputs_error("execution_exists", f"{self._proposal.step} was done meanwhile")
+        kind, data = verdict.fact
+        if verdict.admitted and data["execution_id"] != execution_id:
+            return inputs_error("execution_exists", f"{self._proposal.step} is under way")
+        transaction.append(kind, data)
+        return None if verdict.admitted else refusal(verdict, self._proposal.step)
+
+    def _truths(self, world: World) -> list[tuple[str, str]]:
+        """The goal's predicates of scope admission, each with what it is now."""
+        seen = snapshot.held(world)
+        return [
+            (stated.name, judging.judge(stated, seen).value)
+            for stated in self._goal.predicates
+            if stated.scope == goals.ADMISSION
+        ]
+
+
+def refusal(verdict: Verdict, step: str) -> ContractError:
+    """The error that a refused step is answered with."""
+    assert verdict.fact is not None
+    data: dict[str, Json] = verdict.fact[1]
+    bound = data.get("bound_micro_usd")
+    amount = f"; it asks for {data['ask_micro_usd']} of {bound} micro-USD that are free"
+    tail = amount if verdict.reason == "over_budget" else ""
+    return ContractError(
+        "ERR_CI_SAFETY", "step_refused", f"{step} was not admitted: {verdict.reason}{tail}"
+    )

@@ -1,0 +1,258 @@
+"""``propose``: from what of a goal is not proved to a plan that the checker has judged.
+
+The planner knows paths alone. So what is asked of it is that the paths exist that an unproved
+predicate looks at; whether the predicate is true of them is judged once they do. What comes with
+every execution, its receipt and its index, is nobody's product and is not asked for.
+"""
+
+from __future__ import annotations
+
+from orchestrator.goals import goal as goals
+from orchestrator.goals import judging, known, plan_checker, planner
+from orchestrator.goals.domain import AtLeast, DomainError, Exists, Operator, Task
+from orchestrator.goals.predicates import goal as goal_family
+from orchestrator.goals.templates import Template
+from orchestrator.images import processors
+from orchestrator.loop import settlement
+from orchestrator.world import commitments, loop_facts
+from processors.protocol import paths, shapes
+from processors.protocol.canonical import Json
+from processors.protocol.errors import ContractError, inputs_error
+from processors.protocol.refs import parse_ref
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from orchestrator.goals.domain import Want
+    from orchestrator.goals.goal import Goal
+    from orchestrator.goals.snapshot import Snapshot
+    from orchestrator.images.processors import Processor
+    from orchestrator.world.chain import Head
+    from orchestrator.world.world import World
+
+    type Find = Callable[[str], Goal]
+
+ROOT = "/artifacts/"
+_UNPLANNED = (paths.receipt_path("/"), paths.index_path("/"))
+
+
+class Means:
+    """A processor as a goal uses it.
+
+    Attributes:
+        processor: What runs.
+        operator: What that needs and makes.
+        inputs: What it is asked with.
+    """
+
+    __slots__ = ("inputs", "operator", "processor")
+
+    def __init__(self, processor: Processor, operator: Operator, inputs: dict[str, Json]) -> None:
+        self.processor = processor
+        self.operator = operator
+        self.inputs = inputs
+
+
+class Proposed:
+    """A plan for a goal at one head, or the proof that there is none.
+
+    Attributes:
+        goal: The goal.
+        head: The head.
+        document: What the planner answered.
+        encoded: Its canonical bytes.
+        id: Their digest.
+        problem: What the checker has against it, or None.
+        reads: The content of what the plan takes from the world, by path.
+    """
+
+    __slots__ = ("document", "encoded", "goal", "head", "id", "problem", "reads")
+
+    def __init__(
+        self,
+        goal: Goal,
+        head: Head,
+        document: dict[str, Json],
+        problem: str | None,
+        reads: dict[str, str],
+    ) -> None:
+        self.goal = goal
+        self.head = head
+        self.document = document
+        self.encoded, self.id = planner.encoded(document)
+        self.problem = problem
+        self.reads = reads
+
+    @property
+    def is_plan(self) -> bool:
+        """Whether it is a plan, and no certificate that there is none."""
+        return "steps" in self.document
+
+    @property
+    def steps(self) -> list[dict[str, Json]]:
+        """The steps of the plan, in its order."""
+        found = self.document["steps"]
+        assert isinstance(found, list)
+        return [step for step in found if isinstance(step, dict)]
+
+
+def means(goal: Goal, folder: str) -> dict[str, Means]:
+    """What a goal may use, by ref.
+
+    Args:
+        goal: The goal.
+        folder: Where the build left the processors.
+
+    Raises:
+        ContractError: ``ERR_INPUTS``: ``invalid_goal`` if what the goal says of a processor does
+            not fit it, ``unknown_ref``; ``ERR_REGISTRY_MISMATCH``.
+    """
+    listed = goal.processors or processors.known_refs(folder)
+    if goal.transitions:
+        every = [_spelled(step, folder) for step in goal.transitions]
+    else:
+        loaded = [_load(ref, folder) for ref in listed]
+        every = [_declared(each, goal) for each in loaded if each.products]
+    found = {each.operator.ref: each for each in every}
+    if len(found) != len(every):
+        raise _invalid(goal, "transitions use a processor twice, and each has one set of effects")
+    if unknown := sorted({*goal.inputs} - {*found}):
+        raise _invalid(goal, f"use: {unknown[0]} is none of the goal's processors")
+    return found
+
+
+def propose(goal: Goal, seen: Snapshot, usable: dict[str, Means], find: Find) -> Proposed | None:
+    """Plan for what is not proved; None if nothing that is not proved can be planned for.
+
+    Args:
+        goal: The goal.
+        seen: The world at one moment.
+        usable: What may be used.
+        find: Gives another goal of the world by its name.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``no_plan``: the planner has no answer.
+    """
+    wanted = sorted({*wants(goal, seen, find)}, key=repr)
+    if not wanted:
+        return None
+    facts = {each.path for each in seen.artifacts(ROOT)} - _lost(wanted, seen)
+    try:
+        task = Task(
+            goal=goal.id,
+            head=(seen.head.count, seen.head.hash),
+            operators=[each.operator for each in usable.values()],
+            facts=facts,
+            wants=wanted,
+            transitions=list(usable) if goal.transitions else None,
+        )
+        answer = planner.plan(task)
+    except DomainError as error:
+        raise inputs_error("no_plan", f"goal {goal.name}: {error}") from None
+    if isinstance(answer, planner.Refused):
+        raise inputs_error("no_plan", f"goal {goal.name}: {answer.message}")
+    verdict = plan_checker.check(answer.document, task)
+    problem = None if verdict.accepted else f"{verdict.reason} at {verdict.where or 'the plan'}"
+    return Proposed(goal, seen.head, answer.document, problem, _reads(answer.document, seen))
+
+
+def keep(world: World, proposed: Proposed) -> None:
+    """Write a plan down, with the checker's verdict; the same plan is written once."""
+    with world.objects.placing() as placing:
+        cid, size_bytes = placing.write(proposed.encoded)
+        placing.place()
+        path = f"{loop_facts.PLANS}{proposed.id.removeprefix('sha256:')}.json"
+        file: dict[str, Json] = {"path": path, "cid": cid, "size_bytes": size_bytes}
+        own = (proposed.id, proposed.goal.name, proposed.head, file, proposed.problem)
+        with world.ledger.writing() as transaction:
+            if commitments.plan(world.ledger, proposed.id) is None:
+                transaction.append("plan.proposed", settlement.plan_proposed(*own))
+
+
+def wants(goal: Goal, seen: Snapshot, find: Find) -> Iterator[Want]:
+    """What has to exist for the predicates of success that are not proved."""
+    for stated in goal.predicates:
+        if stated.scope != goals.SUCCESS:
+            continue
+        for args, _ in judging.unproved(stated, seen):
+            if stated.predicate == goal_family.NAME:
+                yield from wants(find(shapes.text(args, "goal")), seen, find)
+            else:
+                yield from _wanted(stated, args)
+
+
+def _wanted(stated: goals.Stated, args: dict[str, Json]) -> Iterator[Want]:
+    predicate = known.find(stated.predicate)
+    if "pattern" in args and "count" in args:
+        yield AtLeast(str(args["pattern"]), shapes.count(args, "count"))
+        return
+    for name in () if predicate is None else predicate.paths:
+        path = str(args.get(name, ""))
+        if stated.for_each is not None and Template(path).names:
+            yield AtLeast(stated.for_each, 1)  # nothing is there yet that it is to hold for
+        elif path and not path.endswith(_UNPLANNED):
+            yield Exists(path)
+
+
+def _lost(wanted: list[Want], seen: Snapshot) -> set[str]:
+    """The wanted paths whose bytes are gone: they have to be made again."""
+    there = [seen.artifact(want.path) for want in wanted if isinstance(want, Exists)]
+    return {each.path for each in there if each is not None and seen.bytes_problem(each)}
+
+
+def _reads(document: dict[str, Json], seen: Snapshot) -> dict[str, str]:
+    found: dict[str, str] = {}
+    steps = document.get("steps", [])
+    for step in steps if isinstance(steps, list) else ():
+        taken = shapes.members({"step": step}, "step")
+        for name, source in shapes.members(taken, "sources").items():
+            path = shapes.text(taken["inputs"], name)
+            if source == "world" and (there := seen.artifact(path)) is not None:
+                found[path] = there.cid
+    return found
+
+
+def _load(ref: str, folder: str) -> Processor:
+    parsed = parse_ref(ref)
+    assert parsed is not None
+    return processors.load(folder, parsed)
+
+
+def _declared(processor: Processor, goal: Goal) -> Means:
+    """A processor by the effects that its registry declares."""
+    requires = shapes.members(processor.registry, "requires")
+    operator = _operator(processor, {name: str(each) for name, each in requires.items()})
+    return Means(processor, operator, goal.inputs.get(str(processor.ref), {}))
+
+
+def _spelled(step: Json, folder: str) -> Means:
+    """A processor as a step of the goal file uses it: where it reads and writes is said there."""
+    own = shapes.members({"step": step}, "step")
+    processor = _load(shapes.text(own, "ref"), folder)
+    use = {name: str(path) for name, path in shapes.members(own, "use").items()}
+    operator = _operator(processor, use, shapes.text(own, "write_prefix"))
+    return Means(processor, operator, shapes.members(own, "inputs"))
+
+
+def _operator(
+    processor: Processor, requires: dict[str, str], prefix: str | None = None
+) -> Operator:
+    cost = shapes.members(processor.registry, "cost")
+    produces = processor.products
+    if prefix is not None:
+        produces = [prefix + each[each.index("/outputs/") + 1 :] for each in produces]
+    try:
+        return Operator(
+            ref=str(processor.ref),
+            requires=tuple(sorted(requires.items())),
+            produces=tuple(produces),
+            cost_micro_usd=shapes.count(cost, "estimate_micro_usd"),
+            time_ms=shapes.count(cost, "estimate_ms") if "estimate_ms" in cost else 0,
+        )
+    except DomainError as error:
+        raise inputs_error("invalid_goal", f"no plan can use {processor.ref}: {error}") from None
+
+
+def _invalid(goal: Goal, why: str) -> ContractError:
+    return inputs_error("invalid_goal", f"goal {goal.name}: {why}")

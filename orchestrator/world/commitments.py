@@ -1,0 +1,193 @@
+"""What a world is committed to: plans, transitions, their leases, and budgets, as rows and queries.
+
+The tables are projections (``projections``); nothing here writes.
+"""
+
+from __future__ import annotations
+
+from orchestrator.loop.transitions import LIVE
+from orchestrator.world import loop_facts
+from orchestrator.world.fold import prefix_end
+from orchestrator.world.ledger import Ledger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Plan:
+    """A plan that was proposed, and the head that it was made for."""
+
+    __slots__ = ("accepted", "goal", "head_count", "head_hash", "plan", "seq")
+
+    def __init__(
+        self, plan: str, goal: str, accepted: int, head_count: int, head_hash: str, seq: int
+    ) -> None:
+        self.plan = plan
+        self.goal = goal
+        self.accepted = accepted == 1  # by the checker
+        self.head_count = head_count
+        self.head_hash = head_hash
+        self.seq = seq
+
+
+class Transition:
+    """One attempt at a step of a plan: one row of the projection."""
+
+    __slots__ = (
+        "admitted_seq",
+        "attempt",
+        "execution_id",
+        "fence",
+        "goal",
+        "outcome",
+        "plan",
+        "reserve_micro_usd",
+        "settled_seq",
+        "spent_micro_usd",
+        "status",
+        "step",
+    )
+
+    def __init__(
+        self,
+        execution_id: str,
+        goal: str,
+        plan: str,
+        step: str,
+        attempt: int,
+        status: str,
+        fence: int,
+        reserve_micro_usd: int,
+        spent_micro_usd: int | None,
+        outcome: str | None,
+        admitted_seq: int,
+        settled_seq: int | None,
+    ) -> None:
+        self.execution_id = execution_id
+        self.goal = goal
+        self.plan = plan
+        self.step = step
+        self.attempt = attempt
+        self.status = status  # one of loop.transitions.STATES
+        self.fence = fence
+        self.reserve_micro_usd = reserve_micro_usd
+        self.spent_micro_usd = spent_micro_usd
+        self.outcome = outcome  # one of loop_facts.OUTCOMES, once it has ended
+        self.admitted_seq = admitted_seq
+        self.settled_seq = settled_seq
+
+
+class Lease:
+    """A folder that an admitted transition alone may write, until it ends."""
+
+    __slots__ = ("execution_id", "fence", "prefix")
+
+    def __init__(self, prefix: str, fence: int, execution_id: str) -> None:
+        self.prefix = prefix
+        self.fence = fence
+        self.execution_id = execution_id
+
+
+class Budget:
+    """What a goal may cost, what is reserved of it for what runs, and what is spent."""
+
+    __slots__ = ("goal", "limit_micro_usd", "reserved_micro_usd", "spent_micro_usd")
+
+    def __init__(
+        self, goal: str, limit_micro_usd: int, reserved_micro_usd: int, spent_micro_usd: int
+    ) -> None:
+        self.goal = goal
+        self.limit_micro_usd = limit_micro_usd
+        self.reserved_micro_usd = reserved_micro_usd
+        self.spent_micro_usd = spent_micro_usd
+
+    @property
+    def free_micro_usd(self) -> int:
+        """What can still be reserved."""
+        return self.limit_micro_usd - self.reserved_micro_usd - self.spent_micro_usd
+
+
+def plan(ledger: Ledger, digest: str) -> Plan | None:
+    """A plan by its id."""
+    row = ledger.file.row("SELECT * FROM plans WHERE plan = ?", digest)
+    return None if row is None else Plan(*row)
+
+
+def budget(ledger: Ledger, goal: str) -> Budget | None:
+    """A goal's budget."""
+    row = ledger.file.row("SELECT * FROM budgets WHERE goal = ?", goal)
+    return None if row is None else Budget(*row)
+
+
+def transition(ledger: Ledger, execution_id: str) -> Transition | None:
+    """A transition by the id of its execution."""
+    row = ledger.file.row("SELECT * FROM transitions WHERE execution_id = ?", execution_id)
+    return None if row is None else Transition(*row)
+
+
+def of_step(ledger: Ledger, goal: str, step: str) -> list[Transition]:
+    """Every attempt at a step, of whichever plan, in order."""
+    rows = ledger.file.select(
+        "SELECT * FROM transitions WHERE goal = ? AND step = ? ORDER BY attempt", goal, step
+    )
+    return [Transition(*row) for row in rows]
+
+
+def live(ledger: Ledger) -> list[Transition]:
+    """The transitions that hold a lease, by fence."""
+    marks = ", ".join("?" * len(LIVE))
+    rows = ledger.file.select(
+        "SELECT transitions.* FROM transitions WHERE execution_id IN"  # noqa: S608 - marks alone
+        f" (SELECT execution_id FROM leases) AND status IN ({marks}) ORDER BY fence",
+        *LIVE,
+    )
+    return [Transition(*row) for row in rows]
+
+
+def last_fence(ledger: Ledger) -> int:
+    """The greatest fence that was given out; 0 before the first."""
+    row = ledger.file.row("SELECT coalesce(max(fence), 0) FROM transitions")
+    assert row is not None
+    return int(row[0])
+
+
+def leases(ledger: Ledger) -> Iterator[Lease]:
+    """Every lease that is held, sorted by prefix."""
+    return (Lease(*row) for row in ledger.file.select("SELECT * FROM leases ORDER BY prefix"))
+
+
+def in_the_way(ledger: Ledger, writes: Iterable[str]) -> list[Lease]:
+    """The leases that overlap a write set, by segments: around a part of it, or in one."""
+    found: dict[str, Lease] = {}
+    for prefix in writes:
+        before = ledger.file.row(
+            "SELECT * FROM leases WHERE prefix < ? ORDER BY prefix DESC LIMIT 1", prefix
+        )
+        if before is not None and prefix.startswith(before[0]):
+            found[before[0]] = Lease(*before)
+        inside = ledger.file.select(
+            "SELECT * FROM leases WHERE prefix >= ? AND prefix < ?", prefix, prefix_end(prefix)
+        )
+        found.update((row[0], Lease(*row)) for row in inside)
+    return [found[prefix] for prefix in sorted(found)]
+
+
+def made_by(ledger: Ledger, seq: int) -> Transition | None:
+    """The transition whose execution an event tells of, if it does and there is one."""
+    row = ledger.file.row(_MADE_BY, seq)  # the one word, without reading the event as a whole
+    return None if row is None else Transition(*row)
+
+
+def settled_error(ledger: Ledger, ended: Transition) -> tuple[str, str] | None:
+    """The code and the reason with which a transition settled, or None if it names none."""
+    if ended.outcome != loop_facts.ERROR or ended.settled_seq is None:
+        return None
+    error = ledger.event(ended.settled_seq).data["error"]
+    assert isinstance(error, dict)
+    return str(error["code"]), str(error["reason"])
+
+
+_MADE_BY = """\
+SELECT transitions.* FROM events JOIN transitions
+  ON execution_id = json_extract(CAST(body AS TEXT), '$.data.execution_id') WHERE seq = ?"""

@@ -1,0 +1,1 @@
+"""Predicates of this repository's own, one module a family; docs/guides/predicates.md."""

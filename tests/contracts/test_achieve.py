@@ -1,0 +1,162 @@
+"""Errors of the commands that take goals: each with its code, its exit status and what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.programs import (
+    EXPLAIN,
+    PLAN,
+    STEPS_ACHIEVE,
+    achieve,
+    call,
+    goal_file,
+    ledger,
+    world_command,
+)
+from tests.harness import MOCK, run
+
+IN = "/artifacts/in/a.txt"
+LAST = 'predicate: artifact.exists, args: {path: "/artifacts/last/a.txt/outputs/last.txt"}'
+SIZE = (
+    "predicate: artifact.size_between,"
+    ' args: {path: "/artifacts/step/a.txt/outputs/step.txt", at_least_bytes: 9, at_most_bytes: 9}'
+)
+
+
+def put(world: Path, text: str = "plain", path: str = IN) -> None:
+    file = world.parent / "source.txt"
+    file.write_text(text)
+    world_command("put", str(file), path, world=world)
+
+
+def rests_on(name: str) -> str:
+    return f"predicate: goal.satisfied, args: {{goal: {name}}}"
+
+
+def types(world: Path) -> list[str]:
+    return [item["body"]["type"] for item in ledger("export", world=world).items]
+
+
+def test_a_bad_goal_file_is_named_with_its_line(tmp_path: Path) -> None:
+    goal = goal_file(tmp_path, "predicate: artifact.exits, args: {path: /artifacts/a}")
+
+    for found in (
+        achieve(goal, world=tmp_path / "w"),
+        call(PLAN, "--goal", str(goal), world=tmp_path / "w"),
+    ):
+        assert found.error == ("ERR_INPUTS", "invalid_goal", 2)
+        assert "made.yaml: line 6: predicates.0.predicate" in found.message
+    assert not (tmp_path / "w").exists()
+
+
+def test_what_a_goal_says_of_a_processor_has_to_fit_it(tmp_path: Path) -> None:
+    goal = goal_file(tmp_path, LAST, more="use: {doc/extract@1: {inputs: {}}}")
+
+    found = achieve(goal, world=tmp_path / "w")
+
+    assert found.error == ("ERR_INPUTS", "invalid_goal", 2)
+    assert "use: doc/extract@1" in found.message
+
+
+def test_a_goal_that_the_world_does_not_have_is_not_explained(tmp_path: Path) -> None:
+    put(tmp_path / "w")
+
+    found = call(EXPLAIN, "made", world=tmp_path / "w")
+
+    assert found.error == ("ERR_INPUTS", "unknown_goal", 2)
+
+
+def test_goals_that_rest_on_each_other_are_refused(tmp_path: Path) -> None:
+    put(tmp_path / "w")
+    first = achieve(goal_file(tmp_path, rests_on("two"), name="one"), world=tmp_path / "w")
+
+    second = achieve(goal_file(tmp_path, rests_on("one"), name="two"), world=tmp_path / "w")
+
+    assert first.error == ("ERR_INPUTS", "unknown_goal", 2)
+    assert second.error == ("ERR_INPUTS", "goal_cycle", 2)
+
+
+def test_without_a_plan_it_is_said_what_is_out_of_reach(tmp_path: Path) -> None:
+    put(tmp_path / "w", path="/artifacts/elsewhere.txt")
+    goal = goal_file(tmp_path, LAST)
+
+    for found in (
+        achieve(goal, world=tmp_path / "w"),
+        call(PLAN, "--goal", str(goal), world=tmp_path / "w"),
+    ):
+        assert found.error == ("ERR_INPUTS", "no_plan", 2)
+        assert "/artifacts/last/a.txt/outputs/last.txt" in found.message
+        assert "checked" in found.message
+    assert "execution.requested" not in types(tmp_path / "w")
+
+
+def test_what_all_steps_do_not_make_true_is_named(tmp_path: Path) -> None:
+    put(tmp_path / "w")
+
+    found = achieve(goal_file(tmp_path, SIZE), world=tmp_path / "w")
+
+    assert found.error == ("ERR_INPUTS", "goal_unproved", 2)
+    assert "p0 is false" in found.message
+    assert types(tmp_path / "w").count("execution.started") == 1
+
+
+def test_nothing_begins_while_an_invariant_is_false(tmp_path: Path) -> None:
+    put(tmp_path / "w")
+    invariant = "scope: invariant, predicate: artifact.exists, args: {path: /artifacts/no}"
+
+    found = achieve(goal_file(tmp_path, LAST, invariant), world=tmp_path / "w")
+
+    assert found.error == ("ERR_INPUTS", "goal_unproved", 2)
+    assert "execution.requested" not in types(tmp_path / "w")
+
+
+def test_a_step_beyond_the_budget_is_refused_with_a_receipt(tmp_path: Path) -> None:
+    put(tmp_path / "w")
+    goal = goal_file(tmp_path, LAST)
+    goal.write_text(goal.read_text().replace("budget_micro_usd: 1000", "budget_micro_usd: 9"))
+
+    found = achieve(goal, world=tmp_path / "w")
+
+    assert found.error == ("ERR_CI_SAFETY", "step_refused", 1)
+    assert "it asks for 10 of 9 micro-USD" in found.message
+    [receipt] = [
+        item["body"]["data"]
+        for item in ledger("export", world=tmp_path / "w").items
+        if item["body"]["type"] == "transition.refused"
+    ]
+    assert (receipt["reason"], receipt["bound_micro_usd"], receipt["ask_micro_usd"]) == (
+        *("over_budget", 9),
+        10,
+    )
+    assert receipt["head"]["count"] > 1
+    assert ledger("readmit", world=tmp_path / "w").result["refused"] == 1
+
+
+def test_a_step_that_the_lane_forbids_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "w")
+    words = ("--goal", str(goal_file(tmp_path, LAST)), "--json")
+    real = ("--adapter", "local", "--mode", "real", "--lane", "pr")
+
+    ended = run(*words, *real, world=tmp_path / "w", command=STEPS_ACHIEVE)
+
+    assert ended.exit_code == 1
+    assert b'"reason":"step_refused"' in ended.stdout
+    assert b"lane_mode" in ended.stdout
+    assert "execution.requested" not in types(tmp_path / "w")
+
+
+@pytest.mark.parametrize("jobs", ["0", "257", "two", "1_0", "-1"])
+def test_a_number_of_jobs_is_one(jobs: str, tmp_path: Path) -> None:
+    goal = goal_file(tmp_path, LAST)
+
+    ended = run(
+        *("--goal", str(goal), *MOCK, f"--jobs={jobs}", "--json"),
+        world=tmp_path / "w",
+        command=STEPS_ACHIEVE,
+    )
+
+    assert ended.exit_code == 2
+    assert b'"reason":"bad_value"' in ended.stdout

@@ -1,0 +1,214 @@
+"""The loop over real processes: branches, retries, signals, kills, and goals that turn false."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.programs import (
+    EXPLAIN,
+    STEPS_ACHIEVE,
+    achieve,
+    call,
+    goal_file,
+    ledger,
+    world_command,
+)
+from tests.harness import MOCK, read_until, start
+
+EACH = (
+    'predicate: artifact.exists, for_each: "/artifacts/in/{name}",'
+    ' args: {path: "/artifacts/last/{name}/outputs/last.txt"}'
+)
+LAST = "/artifacts/last/a/outputs/last.txt"
+
+
+def put(world: Path, **texts: str) -> None:
+    """Bring texts into a world, by name."""
+    for name, text in texts.items():
+        file = world.parent / f"{name}.txt"
+        file.write_text(text)
+        world_command("put", str(file), f"/artifacts/in/{name}", world=world)
+
+
+def events(world: Path, type_: str = "") -> list[dict[str, Any]]:
+    """The data of the events of a type, or every event's body."""
+    bodies = [item["body"] for item in ledger("export", world=world).items]
+    return [body["data"] for body in bodies if body["type"] == type_] if type_ else bodies
+
+
+def check_at_rest(world: Path) -> None:
+    """Nothing is held, everything verifies, and every verdict can be made again."""
+    admitted = {each["execution_id"] for each in events(world, "transition.admitted")}
+    assert {each["execution_id"] for each in events(world, "transition.settled")} == admitted
+    ledger("verify", world=world).result  # noqa: B018 - it must be a success
+    ledger("readmit", world=world).result  # noqa: B018 - likewise
+
+
+def begin(goal: Path, world: Path) -> subprocess.Popen[bytes]:
+    words = ("--goal", str(goal), *MOCK, "--jobs", "2", "--json")
+    return start(*words, world=world, command=STEPS_ACHIEVE)
+
+
+@pytest.mark.proves("WL-6")
+def test_a_step_settles_with_its_execution_and_names_its_effects(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    put(world, a="plain")
+
+    achieve(goal_file(tmp_path, EACH), world=world).result  # noqa: B018 - it must be a success
+
+    told = [(body["type"], body["data"]) for body in events(world)]
+    ends = [at for at, (type_, _) in enumerate(told) if type_ == "transition.settled"]
+    assert [told[at - 1][0] for at in ends] == ["execution.settled"] * 2
+    assert [told[at][1]["effects"] for at in ends] == [
+        ["/artifacts/step/a/outputs/step.txt"],
+        [LAST],
+    ]
+    starts = [at for at, (type_, _) in enumerate(told) if type_ == "transition.admitted"]
+    assert [told[at + 1][0] for at in starts] == ["execution.requested"] * 2
+    check_at_rest(world)
+
+
+def test_a_failed_branch_stops_what_takes_from_it_and_nothing_else(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    put(world, a="fail provider_refused", b="plain", c="plain")
+
+    found = achieve(goal_file(tmp_path, EACH), world=world)
+
+    assert found.error == ("ERR_ADAPTER_INVOCATION", "provider_refused", 1)
+    assert "hostile/step@1 at /artifacts/step/a/" in found.message
+    asked = [each["write_prefix"] for each in events(world, "execution.requested")]
+    assert sorted(asked) == [
+        *("/artifacts/last/b/", "/artifacts/last/c/"),
+        *("/artifacts/step/a/", "/artifacts/step/b/", "/artifacts/step/c/"),
+    ]
+    check_at_rest(world)
+
+    put(world, a="plain")
+    again = achieve(goal_file(tmp_path, EACH), world=world).result
+
+    assert sorted(step["step"] for step in again["steps"]) == [
+        "/artifacts/last/a/",
+        "/artifacts/step/a/",
+    ]
+
+
+@pytest.mark.parametrize(("reason", "attempts"), [("provider_refused", 1), ("provider_timeout", 3)])
+def test_a_step_is_tried_as_often_as_its_error_allows(
+    reason: str, attempts: int, tmp_path: Path
+) -> None:
+    world = tmp_path / "w"
+    put(world, a=f"fail {reason}")
+
+    found = achieve(goal_file(tmp_path, EACH), world=world)
+
+    assert found.error[1] == reason
+    tried = events(world, "transition.admitted")
+    assert [each["attempt"] for each in tried] == list(range(1, attempts + 1))
+    assert events(world, "transition.refused") == []
+    check_at_rest(world)
+
+
+def test_many_jobs_make_what_one_makes(tmp_path: Path) -> None:
+    made = []
+    for jobs in (1, 4):
+        world = tmp_path / str(jobs) / "w"
+        world.parent.mkdir()
+        put(world, **{f"n{number}": f"text {number}" for number in range(8)})
+        found = achieve(goal_file(tmp_path, EACH), world=world, jobs=jobs).result
+        assert found["executions"] == 16
+        check_at_rest(world)
+        listed = world_command("ls", "/artifacts/last", world=world).items
+        made.append([(item["path"], item["cid"]) for item in listed if "/outputs/" in item["path"]])
+    assert made[0] == made[1]
+    assert len(made[0]) == 8
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_settles_what_runs_and_the_loop_can_go_on(
+    signum: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    world, goal = tmp_path / "w", goal_file(tmp_path, EACH)
+    put(world, a="wait")
+
+    with begin(goal, world) as process:
+        read_until(process, "processor.start")
+        process.send_signal(signum)
+        stdout, _ = process.communicate()
+
+    assert process.returncode == code
+    assert b'"reason":"interrupted"' in stdout or b'"reason":"terminated"' in stdout
+    assert [each["outcome"] for each in events(world, "transition.settled")] == ["error"]
+    check_at_rest(world)
+    put(world, a="plain")
+    assert achieve(goal, world=world).result["executions"] == 2
+
+
+def test_a_killed_loop_is_gone_on_with(tmp_path: Path) -> None:
+    world, goal = tmp_path / "w", goal_file(tmp_path, EACH)
+    put(world, a="wait", b="plain")
+
+    with begin(goal, world) as process:
+        read_until(process, "processor.start")
+        process.kill()
+        process.communicate()
+    put(world, a="plain")
+    found = achieve(goal, world=world).result
+
+    assert found["proof"] is not None
+    outcomes = [each["outcome"] for each in events(world, "transition.settled")]
+    assert "abandoned" in outcomes
+    assert set(outcomes) <= {"abandoned", "success"}
+    check_at_rest(world)
+
+
+@pytest.mark.proves("WL-13")
+def test_a_goal_that_turns_false_is_open_again_and_says_so(tmp_path: Path) -> None:
+    world, goal = tmp_path / "w", goal_file(tmp_path, EACH)
+    put(world, a="plain")
+    first = achieve(goal, world=world).result
+    world_command("rm", LAST, world=world)
+
+    second = achieve(goal, world=world).result
+
+    [regressed] = events(world, "predicate.regressed")
+    assert (regressed["predicate"], regressed["value"]) == ("p0", "false")
+    assert [step["step"] for step in second["steps"]] == ["/artifacts/last/a/"]
+    proofs = [each["proof"]["cid"] for each in events(world, "goal.satisfied")]
+    assert proofs == [first["proof"], second["proof"]]
+
+
+@pytest.mark.proves("WL-13")
+def test_a_goal_that_cannot_be_mended_stays_open(tmp_path: Path) -> None:
+    world, goal = tmp_path / "w", goal_file(tmp_path, EACH)
+    put(world, a="plain")
+    achieve(goal, world=world).result  # noqa: B018 - it must be a success
+    world_command("rm", "/artifacts/in/a", world=world)
+
+    found = achieve(goal, world=world)
+
+    assert found.error == ("ERR_INPUTS", "no_plan", 2)
+    tree = call(EXPLAIN, "made", world=world).result
+    assert (tree["status"], tree["proof"]) == ("reopened", None)
+    assert tree["predicates"][0]["value"] == "false"
+
+
+def test_steps_that_a_goal_spells_out_are_the_only_ones(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    put(world, a="plain")
+    own = "predicate: artifact.exists, args: {path: /artifacts/mine/a/outputs/step.txt}"
+    spelled = (
+        "transitions:\n"
+        '  - {ref: hostile/step@1, for_each: "/artifacts/in/{name}",'
+        ' write_prefix: "/artifacts/mine/{name}/", use: {source: "/artifacts/in/{name}"}}'
+    )
+
+    found = achieve(goal_file(tmp_path, own, more=spelled), world=world).result
+
+    assert [step["step"] for step in found["steps"]] == ["/artifacts/mine/a/"]
+    [settled] = events(world, "transition.settled")
+    assert settled["effects"] == ["/artifacts/mine/a/outputs/step.txt"]

@@ -1,0 +1,39 @@
+"""Children of several threads at once: each run ends what its own child left, and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from processors.protocol import spawn
+
+THREADS = 6
+RUNS = 120
+# Leaves an orphan in its session, which is to be ended, and says something after that.
+LEAVING = "(sleep 50 &) ; echo done"
+
+
+def test_no_run_ends_the_child_of_another(tmp_path: Path) -> None:
+    stop = spawn.Stop()
+
+    def run(number: int) -> tuple[int, bytes]:
+        ended = spawn.run(
+            ["/bin/sh", "-c", LEAVING],
+            attempt=f"test.{number}",
+            env={"PATH": "/usr/bin:/bin"},
+            secret_values=[],
+            cwd=str(tmp_path),
+            stdin=b"",
+            timeout_s=40,
+            memory_bytes_max=1_073_741_824,
+            stdout_bytes_max=1_000,
+            on_stderr_line=lambda _: None,
+            stop=stop,
+        )
+        return ended.returncode, bytes(ended.stdout.data)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = Counter(pool.map(run, range(RUNS)))
+
+    assert found == {(0, b"done\n"): RUNS}

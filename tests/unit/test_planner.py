@@ -1,0 +1,305 @@
+"""What the planner answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.goals import closure
+from orchestrator.goals.domain import AtLeast, DomainError, Exists, ForEach, Operator, Task
+from orchestrator.goals.plan_checker import check
+from orchestrator.goals.planner import NoPlan, Plan, Refused, encoded, plan
+from tests.fixtures.plans import CHAT, EXTRACT, META, RAW, REPLY, TEXT, operator, task
+
+
+def planned(asked: Task) -> Any:  # noqa: ANN401 - a document
+    """The plan for a task, which the checker accepts and which is known to be the cheapest."""
+    found = plan(asked)
+    assert isinstance(found, Plan)
+    assert found.minimal
+    verdict = check(found.document, asked)
+    assert verdict.accepted, (verdict.reason, verdict.where)
+    return found.document
+
+
+def refs(document: Any) -> list[str]:  # noqa: ANN401 - a document
+    return [step["ref"] for step in document["steps"]]
+
+
+def unreachable(asked: Task) -> Any:  # noqa: ANN401 - a document
+    """The certificate for a task, which the checker accepts."""
+    found = plan(asked)
+    assert isinstance(found, NoPlan)
+    verdict = check(found.document, asked)
+    assert verdict.accepted, (verdict.reason, verdict.where)
+    return found.document
+
+
+def refused(asked: Task) -> str:
+    found = plan(asked)
+    assert isinstance(found, Refused)
+    return found.reason
+
+
+@pytest.mark.proves("WL-7")
+def test_a_fan_of_two_stages_is_planned_with_its_links() -> None:
+    document = planned(task())
+
+    assert document["steps"][2] == {
+        "bindings": {"name": "a"},
+        "cost_micro_usd": 5,
+        "id": "s3",
+        "inputs": {"in0": "/artifacts/text/a/outputs/text.md"},
+        "produces": ["/artifacts/chat/a/outputs/reply.md"],
+        "ref": "llm/chat@1",
+        "sources": {"in0": "s1"},
+        "time_ms": 1_000,
+        "write_prefix": "/artifacts/chat/a/",
+    }
+    assert [step["write_prefix"] for step in document["steps"]] == [
+        "/artifacts/text/a/",
+        "/artifacts/text/b/",
+        "/artifacts/chat/a/",
+        "/artifacts/chat/b/",
+    ]
+    assert (document["cost_micro_usd"], document["time_ms"], document["span_ms"]) == (
+        14,
+        2_200,
+        1_100,
+    )
+    assert document["wants"][0]["sources"] == ["s3", "s4"]
+    assert document["head"] == {"count": 7, "hash": "sha256:" + "ab" * 32}
+
+
+def test_the_id_of_a_plan_is_the_digest_of_its_canonical_bytes() -> None:
+    data, id_ = encoded(planned(task()))
+
+    assert data.startswith(b'{"cost_micro_usd":14,"goal":"digest","head":')
+    assert id_.startswith("sha256:")
+
+
+def test_only_what_is_missing_is_planned() -> None:
+    facts = ["/artifacts/raw/a.pdf", "/artifacts/raw/b.pdf", REPLY.format(name="a")]
+
+    document = planned(task(facts=[*facts, TEXT.format(name="b")]))
+
+    assert refs(document) == ["llm/chat@1"]
+    assert document["steps"][0]["sources"] == {"in0": "world"}
+    assert document["wants"][0]["sources"] == ["world", "s1"]
+    assert refs(planned(task(facts=[*facts, REPLY.format(name="b")]))) == []
+
+
+def test_what_a_step_makes_anew_is_taken_from_it_and_not_from_the_world() -> None:
+    facts = ["/artifacts/raw/a.pdf", TEXT.format(name="a")]
+    wants = [Exists(META.format(name="a")), Exists(REPLY.format(name="a"))]
+
+    document = planned(task(wants, facts))
+
+    assert refs(document) == ["doc/extract@1", "llm/chat@1"]
+    assert document["steps"][1]["sources"] == {"in0": "s1"}
+
+
+def test_the_cheaper_of_two_ways_is_taken_and_a_shared_step_is_paid_once() -> None:
+    cheap = operator("llm/chat@2", [TEXT], [REPLY], cost=4)
+    assert refs(planned(task(operators=[EXTRACT, CHAT, cheap]))) == [
+        *["doc/extract@1"] * 2,
+        *["llm/chat@2"] * 2,
+    ]
+    # Two single makers cost 3 each; one that makes both costs 5.
+    both = operator("t/both@1", [], ["/artifacts/x/outputs/a", "/artifacts/x/outputs/b"], cost=5)
+    use_a = operator("t/a@1", ["/artifacts/x/outputs/a"], ["/artifacts/ua/outputs/f"])
+    own_a = operator("t/a@2", [], ["/artifacts/ua/outputs/f"], cost=4)
+    use_b = operator("t/b@1", ["/artifacts/x/outputs/b"], ["/artifacts/ub/outputs/f"])
+    own_b = operator("t/b@2", [], ["/artifacts/ub/outputs/f"], cost=4)
+    wants = [Exists("/artifacts/ua/outputs/f"), Exists("/artifacts/ub/outputs/f")]
+
+    document = planned(task(wants, [], [both, use_a, own_a, use_b, own_b]))
+
+    assert refs(document) == ["t/both@1", "t/a@1", "t/b@1"]
+
+
+def test_a_step_that_is_needed_anyway_makes_a_dearer_way_the_cheaper_one() -> None:
+    """Found by trying everything: sums do not know what is paid already."""
+    base = operator("t/base@1", [], ["/artifacts/b/outputs/f"], cost=4)
+    on_base = operator("t/a@1", ["/artifacts/b/outputs/f"], ["/artifacts/a/outputs/f"], cost=1)
+    alone = operator("t/a@2", [], ["/artifacts/a/outputs/f"], cost=4)
+    wants = [Exists("/artifacts/a/outputs/f"), Exists("/artifacts/b/outputs/f")]
+
+    assert planned(task(wants, [], [base, on_base, alone]))["cost_micro_usd"] == 5
+
+
+def test_requirements_join_on_the_names_they_share() -> None:
+    pair = operator(
+        "t/pair@1", ["/artifacts/l/{x}", "/artifacts/r/{x}/{y}"], ["/artifacts/p/{x}/{y}/outputs/f"]
+    )
+    facts = ["/artifacts/l/a", "/artifacts/l/b", "/artifacts/r/a/1", "/artifacts/r/c/1"]
+
+    document = planned(task([AtLeast("/artifacts/p/{x}/{y}/outputs/f", 1)], facts, [pair]))
+
+    assert document["steps"][0]["bindings"] == {"x": "a", "y": "1"}
+    certificate = unreachable(task([AtLeast("/artifacts/p/{x}/{y}/outputs/f", 2)], facts, [pair]))
+    assert certificate["reachable"][0]["instances"] == [["a", "1"]]
+
+
+def test_a_wildcard_of_requirements_alone_takes_the_smallest_value_that_exists() -> None:
+    styled = operator("t/s@1", [TEXT, "/artifacts/style/{k}", "/artifacts/font/{k}"], [REPLY])
+    facts = [TEXT.format(name="a"), *(f"/artifacts/{f}" for f in ("style/a", "style/c", "style/b"))]
+    facts += ["/artifacts/font/c", "/artifacts/font/b", "/artifacts/raw/a.pdf"]
+
+    document = planned(task(facts=facts, operators=[styled]))
+
+    assert document["steps"][0]["bindings"] == {"k": "b", "name": "a"}
+
+
+def test_transitions_fix_what_is_used_and_in_which_order() -> None:
+    cheap = operator("llm/chat@2", [TEXT], [REPLY], cost=0)
+    operators = [EXTRACT, CHAT, cheap]
+
+    document = planned(task(operators=operators, transitions=["doc/extract@1", "llm/chat@1"]))
+
+    assert sorted(set(refs(document))) == ["doc/extract@1", "llm/chat@1"]
+    assert document["transitions"] == ["doc/extract@1", "llm/chat@1"]
+    backward = unreachable(task(operators=operators, transitions=["llm/chat@1", "doc/extract@1"]))
+    assert backward["missing"] == REPLY.format(name="a")
+
+
+def test_what_comes_first_by_transitions_is_not_taken_if_what_comes_later_is_cheaper() -> None:
+    """Found by trying everything."""
+    dear = operator("t/d@1", [], ["/artifacts/a/outputs/f"], cost=3)
+    cheap = operator("t/a@1", [], ["/artifacts/a/outputs/f"], cost=0)
+    wants = [Exists("/artifacts/a/outputs/f")]
+
+    document = planned(task(wants, [], [dear, cheap], transitions=["t/d@1", "t/a@1"]))
+
+    assert refs(document) == ["t/a@1"]
+
+
+def test_a_count_is_reached_with_the_cheapest() -> None:
+    other = operator("doc/extract@2", ["/artifacts/raw/{name}.html"], [TEXT, META], cost=1)
+    facts = ["/artifacts/raw/a.pdf", "/artifacts/raw/b.html", "/artifacts/raw/c.html"]
+
+    document = planned(task([AtLeast(TEXT, 2)], facts, [EXTRACT, other]))
+
+    assert document["wants"][0]["facts"] == [TEXT.format(name="b"), TEXT.format(name="c")]
+    assert len(planned(task([AtLeast(TEXT, 3)], facts, [EXTRACT, other]))["steps"]) == 3
+    assert unreachable(task([AtLeast(TEXT, 4)], facts, [EXTRACT, other]))["missing"] is None
+
+
+def test_a_count_that_needs_all_its_facts_is_weighed_with_the_rest() -> None:
+    """Found by trying everything."""
+    of_raw = operator("t/b@1", ["/artifacts/raw/{x}"], ["/artifacts/p/{x}/outputs/f"], cost=4)
+    of_any = operator("t/d@1", ["/artifacts/p/{x}/outputs/f"], ["/artifacts/q/outputs/f"], cost=1)
+    wants = [AtLeast("/artifacts/p/{x}/outputs/f", 1), Exists("/artifacts/q/outputs/f")]
+
+    document = planned(task(wants, ["/artifacts/raw/b"], [of_raw, of_any]))
+
+    assert document["cost_micro_usd"] == 5
+
+
+@pytest.mark.proves("F-5")
+def test_no_plan_comes_with_all_that_can_be_reached() -> None:
+    facts = ["/artifacts/raw/a.pdf", "/artifacts/raw/b.html"]
+
+    certificate = unreachable(task([Exists(REPLY.format(name="b"))], facts))
+
+    assert certificate["missing"] == REPLY.format(name="b")
+    assert certificate["reachable"] == [
+        {"instances": [["a"]], "names": ["name"], "ref": "doc/extract@1"},
+        {"instances": [["a"]], "names": ["name"], "ref": "llm/chat@1"},
+    ]
+
+
+def test_steps_that_need_each_other_are_no_plan() -> None:
+    one = operator("t/a@1", ["/artifacts/b/outputs/f"], ["/artifacts/a/outputs/f"])
+    other = operator("t/b@1", ["/artifacts/a/outputs/f"], ["/artifacts/b/outputs/f"])
+
+    unreachable(task([Exists("/artifacts/a/outputs/f")], [], [one, other]))
+
+
+def test_a_plan_that_would_overwrite_what_it_relies_on_is_refused() -> None:
+    kept = "/artifacts/text/a/outputs/notes.md"
+    wants = [Exists(kept), Exists(TEXT.format(name="a"))]
+
+    assert refused(task(wants, ["/artifacts/raw/a.pdf", kept])) == "overwritten"
+
+
+def test_write_prefixes_never_meet() -> None:
+    outer = operator("t/a@1", [], ["/artifacts/a/outputs/f"])
+    inner = operator("t/b@1", [], ["/artifacts/a/b/outputs/f"])
+    same = operator("t/c@1", [], ["/artifacts/a/outputs/g"])
+
+    both = [Exists("/artifacts/a/outputs/f"), Exists("/artifacts/a/b/outputs/f")]
+    assert refused(task(both, [], [outer, inner])) == "prefix_nested"
+    twice = [Exists("/artifacts/a/outputs/f"), Exists("/artifacts/a/outputs/g")]
+    assert refused(task(twice, [], [outer, same])) == "prefix_taken"
+
+
+def test_a_domain_without_bounds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closure, "DERIVED_MAX", 1_000)
+    made = "/artifacts/w/{x}%s/outputs/f"
+    grow = [operator(f"t/{end}@1", [made % ""], [made % end]) for end in "ab"]
+
+    asked = task([Exists("/artifacts/no/outputs/f")], ["/artifacts/w/x/outputs/f"], grow)
+
+    assert refused(asked) == "unbounded"
+
+
+def test_values_that_make_no_path_of_a_world_make_no_step() -> None:
+    long = "x" * 250
+    copy = operator("t/a@1", ["/artifacts/raw/{x}"], ["/artifacts/copy-of-{x}/outputs/f"])
+
+    certificate = unreachable(
+        task(
+            [AtLeast("/artifacts/{y}/outputs/f", 2)],
+            [f"/artifacts/raw/{long}", "/artifacts/raw/a"],
+            [copy],
+        )
+    )
+
+    assert certificate["reachable"][0]["instances"] == [["a"]]
+
+
+@pytest.mark.parametrize(
+    ("reason", "requires", "produces"),
+    [
+        ("unbound_wildcard", [RAW], ["/artifacts/x/{other}/outputs/f"]),
+        ("unbound_wildcard", [RAW], ["/artifacts/x/outputs/{name}"]),
+        ("many_prefixes", [RAW], [TEXT, REPLY]),
+        ("bad_product", [RAW], ["/artifacts/x/f"]),
+        ("bad_product", [RAW], ["/artifacts/outputs/{name}/outputs/f"]),
+        ("bad_product", [RAW], ["/artifacts/attached/{name}/outputs/f"]),
+        ("bad_template", ["/artifacts/{a}{b}"], ["/artifacts/x/outputs/f"]),
+        ("bad_template", ["/artifacts/{A}"], ["/artifacts/x/outputs/f"]),
+        ("bad_template", ["/artifacts/a}"], ["/artifacts/x/outputs/f"]),
+        ("bad_template", ["/nowhere/{a}"], ["/artifacts/x/outputs/f"]),
+        ("bad_size", [RAW], []),
+    ],
+)
+def test_an_operator_that_breaks_a_rule_is_refused(
+    reason: str, requires: list[str], produces: list[str]
+) -> None:
+    with pytest.raises(DomainError) as caught:
+        operator("t/a@1", requires, produces)
+
+    assert caught.value.reason == reason
+
+
+def test_a_task_that_breaks_a_rule_is_refused() -> None:
+    def reason(**given: Any) -> str:
+        with pytest.raises(DomainError) as caught:
+            task(**given)
+        return caught.value.reason
+
+    other = Operator(
+        ref=CHAT.ref, requires=CHAT.requires, produces=CHAT.produces, cost_micro_usd=0, time_ms=0
+    )
+    assert reason(operators=[CHAT, other]) == "repeated_operator"
+    assert reason(transitions=["t/none@1"]) == "unknown_transition"
+    assert reason(transitions=[CHAT.ref, CHAT.ref]) == "repeated_transition"
+    with pytest.raises(DomainError, match="wildcard"):
+        Exists(TEXT)
+    with pytest.raises(DomainError, match="not given"):
+        ForEach(TEXT, "/artifacts/a")
+    with pytest.raises(DomainError, match="at least 1"):
+        AtLeast(TEXT, 0)
