@@ -121,6 +121,7 @@ def _rounds(
 ) -> None:
     goal = found.goal
     for _ in range(ROUNDS_MAX):
+        _check_stopped(how)
         stand = standing.prove(world, goal.name, verify=verify)
         if stand.status == fold.SATISFIED:
             found.proof = stand.proof
@@ -133,7 +134,8 @@ def _rounds(
         found.plans.append(proposed.id)
         ended = execute(proposed, usable, how)
         found.ended += ended
-        _check_ended(ended, how)
+        _check_stopped(how)
+        _check_ended(ended)
     raise inputs_error("goal_unproved", f"goal {goal.name}: not proved in {ROUNDS_MAX} rounds")
 
 
@@ -176,8 +178,8 @@ def _unproved(stand: Standing) -> ContractError:
     return inputs_error("goal_unproved", f"goal {stand.goal.name}: {', '.join(listed)}")
 
 
-def _check_ended(ended: list[Ended], how: How) -> None:
-    """Raise what the first step failed with that did; a signal comes before that."""
+def _check_stopped(how: How) -> None:
+    """Raise the error that a signal is, if one came."""
     signum = how.setting.stop.signum
     if signum is not None:
         import signal  # rarely needed
@@ -186,6 +188,10 @@ def _check_ended(ended: list[Ended], how: How) -> None:
         raise adapter_error(
             reason, f"signal {signum} ended the loop; what ran is settled, run it again to go on"
         )
+
+
+def _check_ended(ended: list[Ended]) -> None:
+    """Raise what the first step failed with that did."""
     failed = next((each for each in ended if each.error is not None), None)
     if failed is not None and failed.error is not None:
         error = failed.error

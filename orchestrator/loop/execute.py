@@ -7,6 +7,7 @@ ends the processors that run, whose executions settle, and nothing is begun afte
 
 from __future__ import annotations
 
+import signal
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from orchestrator.execution import record
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     type Step = dict[str, Json]
 
 STDERR = 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class How:
@@ -111,11 +113,18 @@ def execute(proposed: Proposed, usable: dict[str, Means], how: How) -> list[Ende
         for each in needed:
             after[each].append(name)
     found: list[Ended] = []
-    with ThreadPoolExecutor(max_workers=how.jobs, thread_name_prefix="step") as pool:
+    pool = ThreadPoolExecutor(max_workers=how.jobs, thread_name_prefix="step")
 
-        def begin(name: str) -> Future[Ended]:
+    def begin(name: str) -> Future[Ended]:
+        # A thread has the mask of the one that starts it. Signals are for this one alone, since one
+        # that another thread took would be handled only when this one next wakes up.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
             return pool.submit(_Run(proposed, steps[name], usable, how).end)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
+    try:
         running = {begin(name): name for name, needed in waits.items() if not needed}
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -126,6 +135,8 @@ def execute(proposed: Proposed, usable: dict[str, Means], how: How) -> list[Ende
                     waits[waiting].discard(name)
                     if not waits[waiting]:
                         running[begin(waiting)] = waiting
+    finally:  # where the world itself fails, what runs is waited for and nothing is begun
+        pool.shutdown(cancel_futures=True)
     return found
 
 

@@ -7,6 +7,7 @@ every execution, its receipt and its index, is nobody's product and is not asked
 
 from __future__ import annotations
 
+from orchestrator.execution import input_schema
 from orchestrator.goals import goal as goals
 from orchestrator.goals import judging, known, plan_checker, planner
 from orchestrator.goals.domain import AtLeast, DomainError, Exists, Operator, Task
@@ -132,12 +133,27 @@ def propose(goal: Goal, seen: Snapshot, usable: dict[str, Means], find: Find) ->
         find: Gives another goal of the world by its name.
 
     Raises:
-        ContractError: ``ERR_INPUTS`` / ``no_plan``: the planner has no answer.
+        ContractError: ``ERR_INPUTS``: ``no_plan`` if the planner has no answer; ``invalid_goal``
+            if a processor of the plan would not take the inputs that the goal has for it.
     """
     wanted = sorted({*wants(goal, seen, find)}, key=repr)
     if not wanted:
         return None
-    facts = {each.path for each in seen.artifacts(ROOT)} - _lost(wanted, seen)
+    facts = {each.path for each in seen.artifacts(ROOT)}
+    lost = {want.path for want in wanted if isinstance(want, Exists) and _is_lost(want.path, seen)}
+    found = _planned(goal, seen, usable, wanted, facts - lost)
+    while more := {path for path in found.reads if _is_lost(path, seen)}:
+        lost |= more  # what a step would read has to be made again, too
+        found = _planned(goal, seen, usable, wanted, facts - lost)
+    if found.is_plan:
+        _check_inputs(found, usable)
+    return found
+
+
+def _planned(
+    goal: Goal, seen: Snapshot, usable: dict[str, Means], wanted: list[Want], facts: set[str]
+) -> Proposed:
+    """The planner's answer to what is wanted where so much is there, and the checker's to that."""
     try:
         task = Task(
             goal=goal.id,
@@ -195,10 +211,10 @@ def _wanted(stated: goals.Stated, args: dict[str, Json]) -> Iterator[Want]:
             yield Exists(path)
 
 
-def _lost(wanted: list[Want], seen: Snapshot) -> set[str]:
-    """The wanted paths whose bytes are gone: they have to be made again."""
-    there = [seen.artifact(want.path) for want in wanted if isinstance(want, Exists)]
-    return {each.path for each in there if each is not None and seen.bytes_problem(each)}
+def _is_lost(path: str, seen: Snapshot) -> bool:
+    """Whether the world has a path and not its bytes."""
+    there = seen.artifact(path)
+    return there is not None and seen.bytes_problem(there) is not None
 
 
 def _reads(document: dict[str, Json], seen: Snapshot) -> dict[str, str]:
@@ -233,6 +249,14 @@ def _spelled(step: Json, folder: str) -> Means:
     use = {name: str(path) for name, path in shapes.members(own, "use").items()}
     operator = _operator(processor, use, shapes.text(own, "write_prefix"))
     return Means(processor, operator, shapes.members(own, "inputs"))
+
+
+def _check_inputs(found: Proposed, usable: dict[str, Means]) -> None:
+    """Refuse a plan of which a processor would refuse what the goal asks it with."""
+    for ref in sorted({shapes.text(step, "ref") for step in found.steps}):
+        schema = shapes.members(usable[ref].processor.registry, "inputs")
+        if (wrong := input_schema.problem(usable[ref].inputs, schema)) is not None:
+            raise _invalid(found.goal, f"what {ref} is asked with: {wrong}")
 
 
 def _operator(

@@ -372,6 +372,7 @@ def _become(start: _Start, streams: tuple[int, int, int], failed_fd: int, parent
         for target, fd in enumerate(streams):
             os.dup2(fd, target)
         signal.set_wakeup_fd(-1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(signum, signal.SIG_DFL)
         limit = start.memory_bytes_max

@@ -61,6 +61,17 @@ def test_what_a_goal_says_of_a_processor_has_to_fit_it(tmp_path: Path) -> None:
     assert "use: doc/extract@1" in found.message
 
 
+def test_what_a_processor_is_asked_with_is_checked_before_anything(tmp_path: Path) -> None:
+    put(tmp_path / "w")
+    goal = goal_file(tmp_path, LAST, more="use: {hostile/step@1: {inputs: {colour: red}}}")
+
+    found = achieve(goal, world=tmp_path / "w")
+
+    assert found.error == ("ERR_INPUTS", "invalid_goal", 2)
+    assert "hostile/step@1 is asked with: inputs has 1 unknown member" in found.message
+    assert "execution.requested" not in types(tmp_path / "w")
+
+
 def test_a_goal_that_the_world_does_not_have_is_not_explained(tmp_path: Path) -> None:
     put(tmp_path / "w")
 

@@ -18,7 +18,7 @@ from tests.fixtures.programs import (
     ledger,
     world_command,
 )
-from tests.harness import MOCK, read_until, start
+from tests.harness import MOCK, artifacts, read_until, start
 
 EACH = (
     'predicate: artifact.exists, for_each: "/artifacts/in/{name}",'
@@ -212,3 +212,55 @@ def test_steps_that_a_goal_spells_out_are_the_only_ones(tmp_path: Path) -> None:
     assert [step["step"] for step in found["steps"]] == ["/artifacts/mine/a/"]
     [settled] = events(world, "transition.settled")
     assert settled["effects"] == ["/artifacts/mine/a/outputs/step.txt"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "refs"),
+    [
+        ([LAST], ["hostile/last@1"]),
+        ([LAST, "/artifacts/step/a/outputs/step.txt"], ["hostile/step@1", "hostile/last@1"]),
+    ],
+)
+def test_bytes_that_are_gone_are_made_again_from_as_far_back_as_it_takes(
+    lost: list[str], refs: list[str], tmp_path: Path
+) -> None:
+    world, goal = tmp_path / "w", goal_file(tmp_path, EACH)
+    put(world, a="plain")
+    achieve(goal, world=world).result  # noqa: B018 - it must be a success
+    cids = artifacts(world)
+    for cid in [cids[path] for path in lost]:
+        (world / "store" / cid[7:9] / cid[9:]).unlink()
+
+    found = achieve(goal, world=world).result
+
+    assert [step["ref"] for step in found["steps"]] == refs
+    assert found["proof"] is not None
+
+
+def test_what_one_round_brings_about_the_next_one_plans_for(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    put(world, a="plain")
+    each_step = EACH.replace("/artifacts/in/{name}", "/artifacts/step/{name}/outputs/step.txt")
+
+    found = achieve(goal_file(tmp_path, each_step), world=world).result
+
+    assert [step["step"] for step in found["steps"]] == [
+        "/artifacts/step/a/",
+        "/artifacts/last/a/",
+    ]
+    assert len(found["plans"]) == 2
+
+
+def test_who_comes_second_to_the_same_work_is_refused_and_loses_nothing(tmp_path: Path) -> None:
+    world, goal = tmp_path / "w", goal_file(tmp_path, EACH)
+    put(world, a="wait")
+
+    with begin(goal, world) as process:
+        read_until(process, "processor.start")
+        second = achieve(goal, world=world)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+
+    assert second.error == ("ERR_CI_SAFETY", "step_refused", 1)
+    assert "lease_held" in second.message
+    check_at_rest(world)
