@@ -166,6 +166,37 @@ def test_a_killed_loop_is_gone_on_with(tmp_path: Path) -> None:
     check_at_rest(world)
 
 
+LINES = 12  # breadcrumbs of the two steps; each is a moment to be killed at
+
+
+@pytest.mark.parametrize("lines", range(1, LINES + 1))
+def test_killed_at_any_moment_a_loop_ends_as_if_it_had_not_been(lines: int, tmp_path: Path) -> None:
+    goal, worlds = goal_file(tmp_path, EACH), [tmp_path / "whole/w", tmp_path / "killed/w"]
+    for world in worlds:
+        world.parent.mkdir()
+        put(world, a="plain")
+    expected = achieve(goal, world=worlds[0])
+    assert len(expected.stderr.splitlines()) == LINES
+
+    with begin(goal, worlds[1]) as process:
+        assert process.stderr is not None
+        for _ in range(lines):
+            assert process.stderr.readline()
+        process.kill()
+        process.communicate()
+    found = achieve(goal, world=worlds[1]).result
+
+    assert (expected.result["executions"], found["proof"] is not None) == (2, True)
+    whole, killed = (
+        {path: cid for path, cid in artifacts(world).items() if "/outputs/" in path}
+        for world in worlds
+    )
+    assert whole == killed
+    attempts = [each["step"] for each in events(worlds[1], "transition.admitted")]
+    assert len(attempts) <= 3
+    check_at_rest(worlds[1])
+
+
 @pytest.mark.proves("WL-13")
 def test_a_goal_that_turns_false_is_open_again_and_says_so(tmp_path: Path) -> None:
     world, goal = tmp_path / "w", goal_file(tmp_path, EACH)

@@ -68,6 +68,7 @@ class Exchange:
         self.headers = {name.lower(): value for name, value in handler.headers.items()}
         self.status = 0
         self.body = b""
+        self.recorded = False
 
     def read(self, limit: int | None = None) -> bytes:
         """The request's body, or its first bytes."""
@@ -86,8 +87,12 @@ class Exchange:
     def respond(
         self, status: int, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> None:
-        """Write a whole response; the connection ends with it."""
+        """Write a whole response; the connection ends with it.
+
+        It is recorded first: who has read the answer finds the record.
+        """
         self.status = status
+        self.server.record(self)
         fields = {"Content-Length": str(len(body)), **(headers or {}), "Connection": "close"}
         lines = [f"HTTP/1.1 {status} Simulated"]
         lines += [f"{name}: {value}" for name, value in fields.items()]
@@ -228,17 +233,24 @@ class Server:
         try:
             behaviour(exchange)
         finally:
-            with self._lock:
-                self.requests.append(
-                    Recorded(
-                        exchange.method,
-                        exchange.path,
-                        exchange.headers,
-                        exchange.status,
-                        len(exchange.body),
-                    )
+            self.record(exchange)  # some are never answered
+
+    def record(self, exchange: Exchange) -> None:
+        """Write a request down, once."""
+        with self._lock:
+            if exchange.recorded:
+                return
+            exchange.recorded = True
+            self.requests.append(
+                Recorded(
+                    exchange.method,
+                    exchange.path,
+                    exchange.headers,
+                    exchange.status,
+                    len(exchange.body),
                 )
-                self._passed.notify_all()
+            )
+            self._passed.notify_all()
 
     def _behaviour(self, exchange: Exchange) -> Behaviour:
         if exchange.path.startswith("/token"):
