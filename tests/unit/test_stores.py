@@ -20,8 +20,8 @@ DIGEST = "sha256:" + "0a" * 32
     [
         ("localhost", "a/b", "localhost/a/b"),
         ("127.0.0.1:5000", "a/b", "127.0.0.1:5000/a/b"),
-        ("ghcr.io/team", "a/b", "ghcr.io/team/a/b"),
-        ("ghcr.io", "ghcr.io/team/b", "ghcr.io/team/b"),
+        ("acme.example/team", "a/b", "acme.example/team/a/b"),
+        ("acme.example", "acme.example/team/b", "acme.example/team/b"),
     ],
 )
 def test_a_repository_lies_below_the_registry_or_names_it(
@@ -35,15 +35,15 @@ def test_a_repository_lies_below_the_registry_or_names_it(
     [
         ("acme", "a/b"),
         ("", "a/b"),
-        ("https://ghcr.io", "a/b"),
-        ("user:password@ghcr.io", "a/b"),
-        ("ghcr.io/", "a/b"),
-        ("ghcr.io/Team", "a/b"),
-        ("ghcr.io:0", "a/b"),
-        ("ghcr.io@sha256", "a/b"),
-        ("ghcr.io/a b", "a/b"),
-        ("quay.io", "ghcr.io/team/b"),
-        ("ghcr.io/team", "ghcr.io/team/b"),
+        ("https://acme.example", "a/b"),
+        ("user:password@acme.example", "a/b"),
+        ("acme.example/", "a/b"),
+        ("acme.example/Team", "a/b"),
+        ("acme.example:0", "a/b"),
+        ("acme.example@sha256", "a/b"),
+        ("acme.example/a b", "a/b"),
+        ("other.example", "acme.example/team/b"),
+        ("acme.example/team", "acme.example/team/b"),
     ],
 )
 def test_what_names_no_one_registry_is_refused(registry: str, repository: str) -> None:
