@@ -27,6 +27,16 @@ class Document:
         self.value = value
         self._root = root
 
+    def node(self, place: Sequence[str | int]) -> yaml.Node | None:
+        """What keys and indices lead to, as it is written; None if they lead nowhere."""
+        node = self._root
+        for part in place:
+            found = _inner(node, part)
+            if found is None:
+                return None
+            node, _ = found
+        return node
+
     def line(self, place: Sequence[str | int]) -> int:
         """The line, from 1, of what keys and indices lead to, as far as they lead anywhere."""
         node, line = self._root, 1

@@ -168,8 +168,8 @@ def _images(call: Call) -> Answer:
     if parse_ref(ref) is None:
         raise inputs_error("bad_value", f"--ref {ref[:80]!a} is not of the form {REF_GRAMMAR}")
     with Ledger(call.world, make=False) as ledger:
-        found = [records.of_event(event, ref) for event in ledger.events()]
-    hops = chain.last(each for each in found if each is not None)
+        found = (records.of_event(event, ref) for event in ledger.events())
+        hops = chain.last(each for each in found if each is not None)
     if (wrong := chain.problem(ref, hops)) is not None:
         raise wrong
     result: dict[str, Json] = {

@@ -42,10 +42,14 @@ def store_of(given: Given, image: Image, root: str) -> Store:
     """The repository that the flags name for an image.
 
     Raises:
-        ContractError: ``ERR_INPUTS`` / ``bad_value``.
+        ContractError: ``ERR_INPUTS``: ``bad_value`` or ``conflicting_flags``.
     """
     limit_s = _timeout(given.get(TIMEOUT.name))
     folder = given.get(LAYOUT.name)
+    if folder is not None and given.get(TIMEOUT.name) is not None:
+        raise inputs_error(
+            "conflicting_flags", f"{TIMEOUT.name} is about a registry, {LAYOUT.name} names none"
+        )
     if folder is not None:
         return Folder(folder, image.repository)
     name = store.repository_at(given.require(REGISTRY.name), image.repository)

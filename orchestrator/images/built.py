@@ -7,20 +7,27 @@ it. What lies in the layouts is measured against it before anything is told of i
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.images import layout, processors
+from orchestrator.images import layout, processors, referrers
 from orchestrator.images.layout import Descriptor, Layout, Manifest
+from orchestrator.images.processors import Processor
 from processors.protocol import digests, shapes
 from processors.protocol.canonical import Json
 from processors.protocol.errors import mismatch, unavailable
 from processors.protocol.refs import Ref
 
+type Check = Callable[[bytes, bytes, referrers.Expected], referrers.Bill | referrers.Provenance]
+
 IMAGE = "image"
 IMAGE_DIGEST_FILE = "image.json.sha256"  # the name that the image rules give it
-REFERRERS = ("image_sbom", "image_provenance")  # each with NAME.digest beside it
-LABEL_REF = "processor.ref"
-LABEL_CONTENT_ROOT = "processor.content-root"
+# What refers to an image, each with NAME.digest beside it, and how it is checked.
+_REFERRERS: dict[str, Check] = {
+    "image_sbom": referrers.bill_of_materials,
+    "image_provenance": referrers.provenance,
+}
+REFERRERS = tuple(_REFERRERS)
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def load(root: str, ref: Ref) -> Image:
         index,
         tuple(images),
         roots,
-        tuple(_referrers(own, top.digest)),
+        tuple(_referrers(own, processor, top, roots)),
     )
 
 
@@ -118,30 +125,36 @@ def digest_of(root: str, ref: Ref) -> str:
 
 def _measured(ref: Ref, place: Layout, image: Manifest) -> str:
     """Measure an image's blobs; return the content root that its labels tell."""
-    for blob in image.blobs:
-        place.check_blob(blob)
-    config = image.blobs[0]
-    if config.size_bytes > layout.DOCUMENT_BYTES_MAX:
-        raise mismatch("layout_invalid", f"{ref}: a config of {config.size_bytes} bytes")
-    with open(place.path(config.digest), "rb") as file:
-        document = layout.parse(file.read(), f"{ref}: the config of {image.descriptor.platform}")
-    inner = document.get("config")
+    config, *layers = image.blobs
+    for layer in layers:
+        place.check_blob(layer)
+    what = f"{ref}: the config of {image.descriptor.platform}"
+    inner = layout.parse(place.read(config), what).get("config")
     labels = inner.get("Labels") if isinstance(inner, dict) else None
     if not isinstance(labels, dict):
         labels = {}
-    if labels.get(LABEL_REF) != str(ref):
+    if labels.get(referrers.REF) != str(ref):
         raise mismatch(
-            "ref_mismatch", f"the image of {ref} says {LABEL_REF} {labels.get(LABEL_REF)}"
+            "ref_mismatch", f"the image of {ref} says {referrers.REF} {labels.get(referrers.REF)}"
         )
-    root = labels.get(LABEL_CONTENT_ROOT)
+    root = labels.get(referrers.CONTENT_ROOT)
     if not isinstance(root, str) or not digests.is_digest(root):
-        raise mismatch("layout_invalid", f"{ref}: the image has no label {LABEL_CONTENT_ROOT}")
+        raise mismatch("layout_invalid", f"{ref}: the image has no label {referrers.CONTENT_ROOT}")
     return root
 
 
-def _referrers(own: str, subject: str) -> list[Referrer]:
+def _referrers(
+    own: str, processor: Processor, top: Descriptor, roots: dict[str, str]
+) -> list[Referrer]:
+    """What the build made of the kind, each held against the image that it must be about."""
+    image = referrers.Expected(
+        digest=top.digest,
+        size=top.size_bytes,
+        ref=str(processor.ref),
+        source_root=processor.source_root,
+    )
     found = []
-    for name in REFERRERS:
+    for name, check in _REFERRERS.items():
         digest = _read_digest(os.path.join(own, f"{name}.digest"))
         place = Layout(os.path.join(own, name))
         if digest is None and not os.path.exists(place.folder):
@@ -149,12 +162,13 @@ def _referrers(own: str, subject: str) -> list[Referrer]:
         if digest is None:
             raise unavailable("not_built", f"{name} was built without its digest; build it again")
         manifest = place.manifest(_top(place, digest, f"{name}.digest"))
-        if manifest.subject != subject:
-            raise mismatch(
-                "referrer_mismatch", f"{name} is about {manifest.subject}; the image is {subject}"
-            )
-        for blob in manifest.blobs:
+        for blob in manifest.blobs[:-1]:
             place.check_blob(blob)
+        said = check(manifest.data, place.read(manifest.blobs[-1]), image)
+        if said.content_root not in roots.values():
+            raise mismatch(
+                "referrer_mismatch", f"{name} tells {said.content_root}, the content root of none"
+            )
         found.append(Referrer(name, place, manifest))
     return found
 

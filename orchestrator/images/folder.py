@@ -54,9 +54,21 @@ class Folder:
 
     def fetch(self, of: Descriptor) -> Manifest:
         """Read a manifest, which the list, or an index in the list, must name."""
-        if not os.path.exists(self._layout.path(of.digest)):
-            raise unavailable("not_in_store", f"{self._folder!a} has no {of.digest}")
+        if not self._is_listed(of) or not os.path.exists(self._layout.path(of.digest)):
+            raise unavailable("not_in_store", f"{self._folder!a} lists no {self.name}@{of.digest}")
         return self._layout.manifest(of)
+
+    def _is_listed(self, of: Descriptor) -> bool:
+        """Whether it is in this repository: what a killed push has left is not."""
+        if not os.path.exists(os.path.join(self._folder, layout.INDEX_FILE)):
+            return False
+        for entry in self._layout.entries():
+            top = layout.descriptor(entry, layout.INDEX_FILE)
+            if _name(entry) == f"{self.name}@{top.digest}":
+                listed = (top, *self._layout.manifest(top).children)
+                if of.digest in [each.digest for each in listed]:
+                    return True
+        return False
 
     def check_blob(self, of: Descriptor) -> None:
         """Read a blob and measure it."""
@@ -71,10 +83,10 @@ class Folder:
             if name.endswith(SCRATCH):
                 os.unlink(os.path.join(blobs, name))
         wanted: dict[str, Descriptor] = {}
-        for manifest in place.manifests(top.descriptor):
+        # Each after what it names, as in a registry.
+        for manifest in reversed([*place.manifests(top.descriptor)]):
             wanted |= {each.digest: each for each in (*manifest.blobs, manifest.descriptor)}
-        # An index comes last, as it does in a registry.
-        sent = [digest for digest, of in reversed(wanted.items()) if self._copy(place, of)]
+        sent = [digest for digest, of in wanted.items() if self._copy(place, of)]
         durable.sync(blobs)
         if self._list(top):
             sent += [] if top.descriptor.digest in sent else [top.descriptor.digest]

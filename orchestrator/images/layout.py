@@ -119,6 +119,20 @@ class Layout:
                 f" its manifest says {of.size_bytes}",
             )
 
+    def read(self, of: Descriptor) -> bytes:
+        """The bytes of a blob that is a document, such as a config: measured.
+
+        Raises:
+            ContractError: ``ERR_REGISTRY_MISMATCH``: ``layout_invalid`` or ``blob_corrupt``.
+        """
+        what = self._named(place(of.digest))
+        if of.size_bytes > DOCUMENT_BYTES_MAX:
+            raise mismatch("layout_invalid", f"{what}: a document of {of.size_bytes} bytes")
+        data = self._file(place(of.digest))
+        if (found := digests.of_bytes(data)) != of.digest:
+            raise mismatch("blob_corrupt", f"{what} has {len(data)} bytes of digest {found}")
+        return data
+
     def _file(self, name: str) -> bytes:
         try:
             with open(os.path.join(self.folder, name), "rb") as file:

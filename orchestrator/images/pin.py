@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from orchestrator import strict_yaml
 from orchestrator.images import registry
 from orchestrator.images.built import REFERRERS, Image, Referrer
 from orchestrator.images.crane import is_absent
@@ -88,9 +89,9 @@ def written(root: str, ref: Ref) -> str | None:
     shown = path_of(root, ref)
     data = read_bytes(os.path.realpath(shown), shown)
     try:
-        node = _pin_of(data.decode("utf-8"))
-    except (yaml.YAMLError, ValueError, AssertionError, StopIteration, RecursionError):
-        node = None
+        node = _pin_of(data)
+    except ValueError:
+        node = None  # the registry's check says what is wrong with it
     if node is not None and node.tag != _NULL and not digests.is_digest(node.value):
         return str(node.value)
     return registry.load(data, ref, ascii(shown)).image.digest
@@ -133,8 +134,9 @@ def verify(image: Image, store: Store) -> dict[str, Json]:
                 why = f"{image.ref} for {platform}: {error.message}"
                 raise unavailable("platform_missing", why) from None
             raise
-        for blob in part.blobs:
-            store.check_blob(blob)
+    # Platforms share layers.
+    for blob in {blob.digest: blob for part in image.images for blob in part.blobs}.values():
+        store.check_blob(blob)
     built = {each.name: each for each in image.referrers}
     return {
         "platforms": list[Json](image.platforms),
@@ -173,7 +175,9 @@ def edited(data: bytes, digest: str, ref: Ref, what: str) -> bytes:
     """
     before = registry.load(data, ref, what).document()
     text = data.decode("utf-8")
-    node = _pin_of(text)
+    node = _pin_of(data)
+    if node is None:
+        raise mismatch("invalid_registry", f"{what}: image.digest is no plain value")
     start, end = node.start_mark.index, node.end_mark.index
     new = f"{text[:start]}{_written(text[start:end], text[:start], node, digest)}{text[end:]}"
     result = new.encode("utf-8")
@@ -199,14 +203,14 @@ def _written(old: str, before: str, node: yaml.ScalarNode, digest: str) -> str:
     return f" {digest}" if before[-1:] not in (" ", "\t") else digest
 
 
-def _pin_of(text: str) -> yaml.ScalarNode:
-    """The scalar ``image.digest``."""
-    node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
-    for name in ("image", "digest"):
-        assert isinstance(node, yaml.MappingNode)
-        node = next(value for key, value in node.value if key.value == name)
-    assert isinstance(node, yaml.ScalarNode)
-    return node
+def _pin_of(data: bytes) -> yaml.ScalarNode | None:
+    """The scalar ``image.digest``, if there is one.
+
+    Raises:
+        ValueError: The file is none that the strict reader takes.
+    """
+    node = strict_yaml.read(data, registry.DOCUMENT_BYTES_MAX).node(("image", "digest"))
+    return node if isinstance(node, yaml.ScalarNode) else None
 
 
 def write(source: Source, data: bytes) -> None:

@@ -3,7 +3,7 @@
 Each is one document in a manifest of its own whose ``subject`` is the image's index (OCI Image
 Specification 1.1, "Guidelines for Artifact Usage"), so a registry lists it with the image and the
 image's digest does not depend on it. The build writes both in the terms of this module; whoever
-fetched one asks here whether it is about the image at hand. Nothing here reads a network or a file,
+has one asks here whether it is about the image at hand. Nothing here reads a network or a file,
 and nothing is believed that the image itself can be asked for. Standard library only.
 """
 
@@ -128,15 +128,6 @@ def layer(artifact_type: str, digest: str, size: int) -> dict[str, Json]:
     """How a referrer's manifest names its document; the title is the file's name for a client."""
     named: dict[str, Json] = {TITLE: TITLES[artifact_type]}
     return {"mediaType": artifact_type, "digest": digest, "size": size, "annotations": named}
-
-
-def artifact_type_of(manifest: bytes) -> str:
-    """What a manifest of the list of referrers is, by its own word; "" if it does not say.
-
-    The list is not to be asked: clients that keep it in a tag write the configuration's type there.
-    """
-    read = _Reader(manifest, "a referrer's manifest", MANIFEST_BYTES_MAX)
-    return read.text("artifactType") if read.has("artifactType") else ""
 
 
 def document_of(manifest: bytes, artifact_type: str, expected: Expected) -> tuple[str, int]:

@@ -14,6 +14,7 @@ from typing import Protocol
 from orchestrator.images import layout, reference
 from orchestrator.images.crane import Crane, is_absent
 from orchestrator.images.layout import Descriptor, Layout, Manifest
+from processors.protocol import digests
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import ContractError, inputs_error, unavailable
 
@@ -86,7 +87,7 @@ class Registry:
             if wanted == listed:
                 return
             with tempfile.TemporaryDirectory() as folder:
-                self._write_list(folder, wanted, referrers)
+                self._write_list(folder, wanted, {r.descriptor.digest: r.data for r in referrers})
                 self._crane.push(folder, tag, as_index=True)
         raise unavailable(
             "registry_failed", f"{tag}: the list of referrers is not what was written, or changes"
@@ -105,26 +106,43 @@ class Registry:
             raise unavailable("registry_failed", error.message) from None
 
     def _write_list(
-        self, folder: str, wanted: list[dict[str, Json]], ours: Sequence[Manifest]
+        self, folder: str, wanted: list[dict[str, Json]], ours: dict[str, bytes]
     ) -> None:
-        """Write the list as a layout; crane looks at the manifests that it names."""
-        known = {each.descriptor.digest: each.data for each in ours}
+        """Write the list as a layout; crane looks at the manifests that it names.
+
+        Somebody else's are taken as they are, whatever they hold. One that is gone from the
+        registry refers to nothing any more and leaves the list.
+        """
         os.makedirs(os.path.join(folder, "blobs/sha256"))
+        files = {layout.LAYOUT_FILE: canonical({"imageLayoutVersion": "1.0.0"})}
+        kept = []
+        for entry in wanted:
+            digest = str(entry.get("digest"))
+            data = ours.get(digest) or self._foreign(digest)
+            if data is not None:
+                files[layout.place(digest)] = data
+                kept.append(entry)
         index: dict[str, Json] = {
             "schemaVersion": 2,
             "mediaType": layout.INDEX_TYPE,
-            "manifests": list[Json](wanted),
+            "manifests": list[Json](kept),
         }
-        files = {
-            layout.INDEX_FILE: canonical(index),
-            layout.LAYOUT_FILE: canonical({"imageLayoutVersion": "1.0.0"}),
-        }
-        for entry in wanted:
-            of = layout.descriptor(entry, "the list of referrers")
-            files[layout.place(of.digest)] = known.get(of.digest) or self.fetch(of).data
+        files[layout.INDEX_FILE] = canonical(index)
         for name, data in files.items():
             with open(os.path.join(folder, name), "xb") as file:
                 file.write(data)
+
+    def _foreign(self, digest: str) -> bytes | None:
+        """The bytes of a manifest that somebody else listed, or None if it is gone."""
+        if not digests.is_digest(digest):
+            what = f"{self.name}: the list of referrers names {digest[:80]!a}"
+            raise unavailable("registry_failed", f"{what}, which is no SHA-256 digest")
+        try:
+            return self._crane.manifest(f"{self.name}@{digest}", layout.DOCUMENT_BYTES_MAX)
+        except ContractError as error:
+            if is_absent(error):
+                return None
+            raise
 
     def _at(self, of: Descriptor) -> str:
         return f"{self.name}@{of.digest}"

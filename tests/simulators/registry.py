@@ -208,13 +208,13 @@ class Server:
                 if method in ("", each.method) and re.match(path, each.path)
             ]
 
-    def ask(self, path: str) -> bytes:
-        """What the registry itself answers to a GET."""
+    def ask(self, path: str, method: str = "GET", body: bytes = b"", kind: str = "") -> bytes:
+        """What the registry itself answers; ``kind`` is the body's media type."""
         connection = http.client.HTTPConnection("127.0.0.1", self.backend_port, timeout=STOP_S)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body, {"Content-Type": kind} if kind else {})
             reply = connection.getresponse()
-            assert reply.status == 200, (path, reply.status)
+            assert reply.status // 100 == 2, (path, reply.status)
             return reply.read()
         finally:
             connection.close()

@@ -318,12 +318,3 @@ def test_another_image_refuses_the_same_referrer(kind: str) -> None:
         with pytest.raises(ContractError):
             KINDS[kind][1](data, document, referrers.Expected(**given | {name: value}))
     assert KINDS[kind][1](data, document, referrers.Expected(**given))
-
-
-def test_a_listed_manifest_says_itself_what_it_is() -> None:
-    assert referrers.artifact_type_of(dumped({"artifactType": SBOM})) == SBOM
-    assert referrers.artifact_type_of(b"{}") == ""
-    for data in (b"", b"[]", dumped({"artifactType": 1})):
-        with pytest.raises(ContractError) as caught:
-            referrers.artifact_type_of(data)
-        assert caught.value.reason == "referrer_mismatch"

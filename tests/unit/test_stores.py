@@ -61,7 +61,7 @@ def manifest(kind: str, **members: Any) -> Manifest:
 
 
 def test_a_list_of_referrers_keeps_what_is_foreign_and_has_ours_once_in_our_words() -> None:
-    ours = [manifest("application/spdx+json"), manifest("application/vnd.in-toto+json")]
+    ours = [manifest("application/vnd.cyclonedx+json"), manifest("application/vnd.in-toto+json")]
     entries = [store.entry_of(each) for each in ours]
     foreign = {"mediaType": layout.MANIFEST_TYPE, "digest": DIGEST, "size": 2, "annotations": {}}
     worded = {**entries[1], "artifactType": "application/vnd.oci.empty.v1+json"}
@@ -69,7 +69,7 @@ def test_a_list_of_referrers_keeps_what_is_foreign_and_has_ours_once_in_our_word
     assert store.with_referrers([], ours) == entries
     assert store.with_referrers([foreign, worded], ours) == [foreign, entries[1], entries[0]]
     assert store.with_referrers([foreign, *entries], ours) == [foreign, *entries]
-    assert entries[0]["artifactType"] == "application/spdx+json"
+    assert entries[0]["artifactType"] == "application/vnd.cyclonedx+json"
 
 
 def index_of(*children: Any) -> dict[str, Any]:

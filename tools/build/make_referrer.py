@@ -2,7 +2,7 @@
 
 ``make_referrer.py --kind sbom|provenance --image LAYOUT ... --layout FOLDER --digest FILE``
 
-What was written is read back by the check that a pin asks, before the build may use it.
+What was written is read back by the check that pushing and pinning ask, before the build uses it.
 """
 
 from __future__ import annotations

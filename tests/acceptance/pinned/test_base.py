@@ -87,20 +87,7 @@ found = [
     assert _python(root, code) == ["nonroot", "UTF-8", "text/markdown", 443, 10]
 
 
-def test_only_the_two_folders_can_be_written_to(root: Path, members: list[tarfile.TarInfo]) -> None:
-    code = """
-import os
-found = []
-for folder, _, _ in os.walk("/"):
-    if not folder.startswith(("/dev", "/proc", "/sys")):
-        try:
-            open(folder + "/written", "x").close()
-            found.append(folder)
-        except OSError:
-            pass
-"""
-    assert set(_python(root, code)) == {"/tmp", "/world"}  # noqa: S108 - the image's own
-    # There everything belongs to the user of the test; in the image, to root.
+def test_only_the_two_folders_can_be_written_to(members: list[tarfile.TarInfo]) -> None:
     assert {(each.uid, each.gid) for each in members} == {(0, 0)}
     writable = {each.name for each in members if each.mode & 0o022 and not each.issym()}
     assert writable == {"tmp", "world"}

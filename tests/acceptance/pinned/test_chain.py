@@ -7,7 +7,7 @@ go into a scratch copy of the registries, a working tree of git. Nothing is buil
 from __future__ import annotations
 
 import json
-import shutil
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,10 +30,11 @@ CHAT_INPUTS = {
     "messages": [{"role": "user", "content": "hello"}],
 }
 CRANE = ROOT / "tools/images/crane"
+UNPINNED = "digest: null"
 
 
 class Tree:
-    """A scratch copy of the registries, on a branch that may be pinned on."""
+    """A scratch copy of the registries before their first pin, on a branch that takes pins."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "tree"
@@ -41,7 +42,10 @@ class Tree:
         for place in REFS.values():
             target = self.root / "processors" / place
             target.mkdir(parents=True)
-            shutil.copyfile(ROOT / "processors" / place / "registry.yaml", target / "registry.yaml")
+            text = (ROOT / "processors" / place / "registry.yaml").read_text(encoding="utf-8")
+            unpinned, found = re.subn(r'digest: (null|"?sha256:[0-9a-f]{64}"?)', UNPINNED, text)
+            assert found == 1
+            (target / "registry.yaml").write_text(unpinned, encoding="utf-8")
         self.git("init", "--quiet", "--initial-branch", "pins")
         self.commit()
 

@@ -17,6 +17,8 @@ from tests.simulators import registry
 
 CRANE = ROOT / "tools/images/crane"
 PROCESSORS = ("doc/extract", "llm/chat")
+BASE = "tools/images/base/debian"
+LAYOUTS = (BASE, *(f"processors/{processor}/v1/image" for processor in PROCESSORS))
 MEGABYTE = 1_000_000
 IMAGE_BYTES_MAX = 60 * MEGABYTE
 BASE_BYTES_MAX = 25 * MEGABYTE
@@ -46,47 +48,42 @@ def address() -> Iterator[str]:
         yield server.host
 
 
-@pytest.mark.parametrize("processor", PROCESSORS)
-def test_crane_validates_what_it_pulls_back(processor: str, address: str, tmp_path: Path) -> None:
-    image = rootfs.Image(layout(processor))
-    name = f"{address}/{processor}@{image.digest}"
+@pytest.mark.parametrize("place", LAYOUTS)
+def test_crane_validates_what_it_pulls_back(place: str, address: str, tmp_path: Path) -> None:
+    image = rootfs.Image(ROOT / place)
+    name = f"{address}/{place}@{image.digest}"
 
-    tool(CRANE, "push", layout(processor), name, env={"HOME": str(tmp_path)})
+    tool(CRANE, "push", ROOT / place, name, env={"HOME": str(tmp_path)})
 
     assert tool(CRANE, "digest", name, env={"HOME": str(tmp_path)}).strip() == image.digest
     tool(CRANE, "validate", "--remote", name, env={"HOME": str(tmp_path)})
 
 
-@pytest.mark.parametrize("processor", PROCESSORS)
-def test_skopeo_inspects_it(processor: str, tmp_path: Path) -> None:
-    image = rootfs.Image(layout(processor))
+@pytest.mark.parametrize("place", LAYOUTS)
+def test_skopeo_inspects_it(place: str, tmp_path: Path) -> None:
+    image = rootfs.Image(ROOT / place)
 
-    seen = json.loads(
-        tool("skopeo", "inspect", f"oci:{layout(processor)}", env={"HOME": str(tmp_path)})
-    )
+    seen = json.loads(tool("skopeo", "inspect", f"oci:{ROOT / place}", env={"HOME": str(tmp_path)}))
 
     assert seen["Architecture"] == "amd64"
-    assert seen["Labels"] == image.labels
-    assert len(seen["Layers"]) == len(image.sizes) == 4
+    assert (seen["Labels"] or {}) == image.labels
+    assert len(seen["Layers"]) == len(image.sizes) == (1 if place == BASE else 4)
 
 
-@pytest.mark.parametrize("processor", PROCESSORS)
-def test_umoci_unpacks_it_to_the_same_files(processor: str, tmp_path: Path) -> None:
-    image = rootfs.Image(layout(processor))
+@pytest.mark.parametrize("place", LAYOUTS)
+def test_umoci_unpacks_it_to_the_same_files(place: str, tmp_path: Path) -> None:
+    image = rootfs.Image(ROOT / place)
     copy, bundle = tmp_path / "copy", tmp_path / "bundle"
     env = {"HOME": str(tmp_path)}
     policy = tmp_path / "policy.json"
     policy.write_text('{"default":[{"type":"insecureAcceptAnything"}]}', encoding="ascii")
 
-    tool(
-        *("skopeo", "--policy", policy, "copy"),
-        *(f"oci:{layout(processor)}", f"oci:{copy}:it"),
-        env=env,
-    )
+    tool("skopeo", "--policy", policy, "copy", f"oci:{ROOT / place}", f"oci:{copy}:it", env=env)
     tool("umoci", "unpack", "--rootless", "--image", f"{copy}:it", bundle, env=env)
 
     image.unpack(tmp_path / "ours")
     ours, theirs = (_files(folder) for folder in (tmp_path / "ours", bundle / "rootfs"))
+    assert len(ours) > 100
     assert ours == theirs
 
 

@@ -6,7 +6,6 @@ image is assembled by rules_oci.
 """
 
 load("@rules_oci//oci:defs.bzl", "oci_image", "oci_image_index")
-load("@rules_python//python:py_info.bzl", "PyInfo")
 load("@rules_python//python:py_test.bzl", "py_test")
 load(":processor.bzl", "ProcessorInfo")
 load(":referrers.bzl", "image_referrers")
@@ -99,16 +98,12 @@ _built = rule(
 )
 
 def _protocol_layer_impl(ctx):
-    every = depset(transitive = [module[PyInfo].transitive_sources for module in ctx.attr.modules])
-    foreign = [file.short_path for file in every.to_list() if not _is_shared(file)]
-    if foreign:
-        fail("the protocol's layer would hold {}".format(", ".join(foreign)))
-    return _pack(ctx, sources = {file.short_path: file for file in every.to_list()})
+    return _pack(ctx, sources = {file.short_path: file for file in ctx.files.srcs})
 
 protocol_layer = rule(
     implementation = _protocol_layer_impl,
     doc = "The protocol: the same layer in every image.",
-    attrs = _PACKER | {"modules": attr.label_list(mandatory = True, providers = [PyInfo])},
+    attrs = _PACKER | {"srcs": attr.label_list(allow_files = [".py"], mandatory = True)},
 )
 
 def _processor_layer_impl(ctx):
