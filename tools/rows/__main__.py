@@ -2,9 +2,10 @@
 
     python3 -m tools.rows [--update] [--count STEPS]
 
-Reads docs/acceptance.md, the test results of the last run (``bazel-testlogs``) and those of
-``tools/selfcheck``. ``--count`` only prints how many of those cases passed; STEPS is the number of
-failed steps around them, so that a step that ended before its first case is not missed.
+Reads docs/acceptance.md, the results of the run whose events Bazel wrote to ``.tests.json``, and
+those of ``tools/selfcheck``; ``.ci/run`` makes both. ``--count`` only prints how many of those
+cases passed; STEPS is the number of failed steps around them, so that a step that ended before its
+first case is not missed.
 ``--update`` makes what is proved now the list that later runs must keep.
 Standard library only, Python 3.9 and newer: it runs after the tests, on the host's own Python.
 """
@@ -28,16 +29,24 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="tools.rows", allow_abbrev=False)
     parser.add_argument("--table", type=Path, default=ROOT / "docs/acceptance.md")
     parser.add_argument("--baseline", type=Path, default=ROOT / "docs/acceptance_proved.txt")
-    parser.add_argument("--testlogs", type=Path, default=ROOT / "bazel-testlogs")
+    parser.add_argument("--tests", type=Path, default=ROOT / ".tests.json")
     parser.add_argument("--selfcheck", type=Path, default=ROOT / ".selfcheck.json")
     parser.add_argument("--update", action="store_true", help="rewrite the list of proved rows")
     parser.add_argument("--count", type=int, metavar="STEPS")
     given = parser.parse_args(words)
-    cases = [*proofs.from_testlogs(given.testlogs), *proofs.from_selfcheck(given.selfcheck)]
+    cases = list(proofs.from_selfcheck(given.selfcheck))
+    told = True
+    try:
+        cases += proofs.from_run(given.tests)
+    except proofs.RunError as error:
+        told = False
+        print(f"tools.rows: {error}", file=sys.stderr)
     if given.count is not None:
-        failed = max(given.count, sum(not case.passed for case in cases))
+        failed = max(given.count, sum(not case.passed for case in cases), int(not told))
         print(f"{sum(case.passed for case in cases)} passed, {failed} failed")
         return int(failed > 0)
+    if not told:
+        return 1
     try:
         table = parse(given.table.read_text(encoding="utf-8"))
     except TableError as error:
