@@ -121,6 +121,16 @@ def test_seed_zone_folder_and_order_change_no_byte(kind: str, tmp_path: Path) ->
         assert made[0] == {f"layout/{k}": v for k, v in files(PAPER / f"about_{kind}").items()}
 
 
+def test_a_lock_of_the_base_in_another_form_is_refused_by_name(tmp_path: Path) -> None:
+    image.write(tmp_path)
+    (tmp_path / "base_lock.json").write_text('{"packages": []}')
+
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run_again("sbom", tmp_path, tmp_path, {"PYTHONHASHSEED": "0"})
+
+    assert b"base_lock.json: it lists no packages" in caught.value.stderr
+
+
 @contextlib.contextmanager
 def registry(log: Path) -> Iterator[str]:
     """A registry in a process of its own; the first line it writes ends in the port it took."""

@@ -148,10 +148,18 @@ def test_an_entry_of_another_form_is_refused(change: dict[str, Any], says: str) 
         base_lock.parse(json.dumps({"packages": entries}))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"packages": 1}', '{"packages": [1]}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"packages": 1}', '{"packages": [1]}', '{"packages": [{"name": "pack"}]}'],
+)
 def test_what_is_no_lock_is_refused(text: str) -> None:
     with pytest.raises(LockError, match="not the lock of a base"):
         base_lock.parse(text)
+
+
+def test_a_base_of_nothing_is_refused() -> None:
+    with pytest.raises(LockError, match="lists no packages"):
+        base_lock.parse('{"packages": []}')
 
 
 def test_packages_out_of_order_or_named_twice_are_refused() -> None:
@@ -175,6 +183,22 @@ def test_a_refresh_says_what_came_what_went_and_what_changed() -> None:
         "! other 1:1.0~rc1-1+b1: another file under the same version",
         "- pack 1:1.0~rc1-1+b1, 10 bytes",
     ]
+
+
+def test_the_mirror_is_one_that_has_a_release_of_debian() -> None:
+    """Not a vendor's, and not the one of updates; the lines are as apt prints them."""
+    vendor = "nodistro main http://vendor/node/\n"
+    updates = "trixie-updates main http://updates/debian/\n"
+    other = "trixie main http://vendor/packages/\ntrixie contrib http://contrib/debian/\n"
+    debian = "trixie main http://mirror/debian/\n"
+
+    assert debian_apt.choose_mirror(vendor + updates + other + debian, "trixie") == (
+        "http://mirror/debian"
+    )
+    assert debian_apt.choose_mirror("sid main http://mirror/deb\n", "trixie") == "http://mirror/deb"
+    for listing in ("", vendor, updates, debian.replace("main", "contrib")):
+        with pytest.raises(debian_apt.AptError, match="no Debian repository"):
+            debian_apt.choose_mirror(listing, "trixie")
 
 
 def test_what_apt_plans_becomes_packages_without_the_mirror() -> None:

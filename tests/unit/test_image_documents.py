@@ -16,8 +16,9 @@ from in_toto_attestation.v1.statement import Statement
 from tests.fixtures import synthetic_image as image
 from tools.build.bill_of_materials import bill_of_materials
 from tools.build.image_facts import ImageFacts, digest_of_files, read_facts
-from tools.build.locked_packages import read_base_lock, read_wheels
+from tools.build.locked_packages import read_wheels
 from tools.build.provenance_statement import provenance_statement
+from tools.images import base_lock
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def wheels_of(folder: Path) -> list[Path]:
 
 def bill_of(folder: Path, *, with_base: bool = True) -> bytes:
     wheels = read_wheels(wheels_of(folder), folder / "requirements_lock.txt")
-    base = read_base_lock(folder / "base_lock.json") if with_base else None
+    base = base_lock.read(folder / "base_lock.json") if with_base else None
     return bill_of_materials(facts_of(folder), wheels, base)
 
 
@@ -150,25 +151,6 @@ def test_a_package_in_two_wheels_is_refused(made: Path) -> None:
 
     with pytest.raises(SystemExit, match="gamma is given twice"):
         read_wheels(files, made / "requirements_lock.txt")
-
-
-@pytest.mark.parametrize(
-    ("packages", "says"),
-    [
-        ([], "lists no packages"),
-        (None, "lists no packages"),
-        ([{"name": "a", "version": "1", "architecture": "all"}], "without name, version"),
-        ([{"name": "a", "version": "1", "architecture": "all", "sha256": "0"}], "a has no SHA-256"),
-        ([{"name": "a", "version": "1", "architecture": "all", "sha256": "0" * 64}] * 2, "twice"),
-    ],
-)
-def test_a_lock_of_the_base_that_says_too_little_is_refused(
-    made: Path, packages: object, says: str
-) -> None:
-    (made / "base_lock.json").write_bytes(image.dumped({"packages": packages}))
-
-    with pytest.raises(SystemExit, match=says):
-        read_base_lock(made / "base_lock.json")
 
 
 def statement_of(folder: Path) -> Any:  # noqa: ANN401 - a whole document

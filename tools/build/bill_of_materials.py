@@ -21,11 +21,12 @@ from orchestrator.images.referrers import CONTENT_ROOT, REF, SOURCE_ROOT
 from processors.protocol import digests
 from processors.protocol.canonical import Json, canonical
 from tools.build.image_facts import ImageFacts
-from tools.build.locked_packages import DebianPackage, Wheel
+from tools.build.locked_packages import Wheel
+from tools.images.base_lock import Package
 
 
 def bill_of_materials(
-    facts: ImageFacts, wheels: list[Wheel], base: list[DebianPackage] | None
+    facts: ImageFacts, wheels: list[Wheel], base: list[Package] | None
 ) -> bytes:
     """Write the bill of an image.
 
@@ -80,11 +81,11 @@ def _of_wheel(wheel: Wheel) -> Component:
     )
 
 
-def _of_debian(package: DebianPackage) -> Component:
+def _of_debian(package: Package) -> Component:
     purl = PackageURL(
         "deb", "debian", package.name, package.version, {"arch": package.architecture}
     )
-    return _component(ComponentType.LIBRARY, package.name, purl, package.digest)
+    return _component(ComponentType.LIBRARY, package.name, purl, f"sha256:{package.sha256}")
 
 
 def _component(

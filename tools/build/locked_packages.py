@@ -1,4 +1,4 @@
-"""Third-party packages of an image: wheels, held against their lock, and the base's own lock."""
+"""The wheels of an image, held against their lock."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 from processors.protocol import digests
-from processors.protocol.canonical import Json, parse_object
-from processors.protocol.shapes import text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +22,6 @@ class Wheel:
     digest: str
     licence_expression: str | None
     licence_names: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DebianPackage:
-    """A package of the base."""
-
-    name: str
-    version: str
-    architecture: str
-    digest: str
 
 
 def read_wheels(files: Iterable[Path], lock: Path) -> list[Wheel]:
@@ -50,32 +38,6 @@ def read_wheels(files: Iterable[Path], lock: Path) -> list[Wheel]:
             raise SystemExit(f"{file.name}: {wheel.name} is given twice")
         found[wheel.name] = wheel
     return [found[name] for name in sorted(found)]
-
-
-def read_base_lock(lock: Path) -> list[DebianPackage]:
-    """Read the base's lock: ``packages``, each with name, version, architecture and sha256."""
-    listed = parse_object(lock.read_bytes(), str(lock)).get("packages")
-    if not isinstance(listed, list) or not listed:
-        raise SystemExit(f"{lock} lists no packages")
-    found = [_debian_package(item, lock) for item in listed]
-    if len({(package.name, package.architecture) for package in found}) != len(found):
-        raise SystemExit(f"{lock} lists a package twice")
-    return sorted(found, key=lambda package: (package.name, package.architecture))
-
-
-def _debian_package(item: Json, lock: Path) -> DebianPackage:
-    wanted = ("name", "version", "architecture", "sha256")
-    if not isinstance(item, dict) or not all(isinstance(item.get(key), str) for key in wanted):
-        raise SystemExit(f"{lock} lists a package without {', '.join(wanted)}")
-    digest = "sha256:" + text(item, "sha256").removeprefix("sha256:")
-    if not digests.is_digest(digest):
-        raise SystemExit(f"{lock}: {item['name']} has no SHA-256")
-    return DebianPackage(
-        name=text(item, "name"),
-        version=text(item, "version"),
-        architecture=text(item, "architecture"),
-        digest=digest,
-    )
 
 
 def _locked_digests(lock: str) -> dict[tuple[str, str], set[str]]:

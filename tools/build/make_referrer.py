@@ -96,9 +96,13 @@ def _arguments() -> argparse.Namespace:
 
 def _bill(facts: ImageFacts, given: argparse.Namespace) -> bytes:
     from tools.build.bill_of_materials import bill_of_materials
-    from tools.build.locked_packages import read_base_lock, read_wheels
+    from tools.build.locked_packages import read_wheels
+    from tools.images import base_lock
 
-    base = read_base_lock(given.base_lock) if given.base_lock else None
+    try:
+        base = base_lock.read(given.base_lock) if given.base_lock else None
+    except base_lock.LockError as error:
+        raise SystemExit(f"{given.base_lock}: {error}") from None
     return bill_of_materials(facts, read_wheels(given.wheel, given.lock), base)
 
 

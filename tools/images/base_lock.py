@@ -42,7 +42,8 @@ def read(file: Path) -> list[Package]:
     """Return the packages of a lock.
 
     Raises:
-        LockError: an entry has another form, or they are not sorted and each named once.
+        LockError: there are none, an entry has another form, or they are not sorted and each
+            named once.
     """
     return parse(file.read_text(encoding="utf-8"))
 
@@ -57,6 +58,8 @@ def parse(text: str) -> list[Package]:
         packages = [Package(**entry) for entry in json.loads(text)["packages"]]
     except (ValueError, TypeError, KeyError) as error:
         raise LockError(f"not the lock of a base: {error!r}") from error
+    if not packages:
+        raise LockError("it lists no packages")
     for package in packages:
         _check(package)
     names = [package.name for package in packages]

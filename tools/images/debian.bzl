@@ -8,6 +8,17 @@ Nothing is fetched before a target needs the repository.
 _REFRESH = "tools/bazel run //tools/images:refresh_base"
 _NAME_A_MIRROR = "Name a mirror: --repo_env=DEBIAN_MIRROR=ADDRESS, the folder that has dists/ and pool/."
 
+def _releases(ctx):
+    """Debian's releases by the names under which apt may know them on this machine.
+
+    Those of updates and security fixes are not among them: their mirrors may lack the whole pool. Nor
+    are those of vendors. The launcher (tools/launcher/_apt.py) chooses by the same names.
+    """
+    system = ctx.path("/etc/os-release")
+    lines = ctx.read(system, watch = "no").splitlines() if system.exists else []
+    named = [line.removeprefix("VERSION_CODENAME=").strip("\"") for line in lines if line.startswith("VERSION_CODENAME=")]
+    return named + ["stable", "oldstable", "testing", "unstable", "sid"]
+
 def _apt_mirror(ctx):
     """The mirror that apt uses, without a slash at the end; fails by name if there is none."""
     apt = ctx.which("apt-get")
@@ -27,12 +38,11 @@ def _apt_mirror(ctx):
             done.stderr.strip(),
             _NAME_A_MIRROR,
         ))
+    releases = _releases(ctx)
     found = []
     for line in done.stdout.splitlines():
         release, component, address = line.split(" ", 2)
-
-        # Updates and security fixes may lie elsewhere, without the whole pool.
-        if component == "main" and "-" not in release:
+        if component == "main" and release in releases:
             found.append(address.rstrip("/"))
 
     # Vendors use Debian's code names for their own repositories; Debian's own ends in /debian.

@@ -7,6 +7,7 @@ signature of Debian's release and with it the hash of every package.
 from __future__ import annotations
 
 import os
+import platform
 import pwd
 import re
 import subprocess
@@ -45,11 +46,21 @@ def mirror() -> str:
         *("apt-get", "indextargets", "--no-release-info"),
         *("--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"),
     )
+    return choose_mirror(listing, _codename())
+
+
+def choose_mirror(listing: str, codename: str) -> str:
+    """Choose among apt's repositories, lines of ``RELEASE COMPONENT ADDRESS``.
+
+    Raises:
+        AptError: none of them has a release of Debian.
+    """
+    releases = {codename, "stable", "oldstable", "testing", "unstable", "sid"}
     rows = [line.split(" ", 2) for line in listing.splitlines()]
     found = [
         address.rstrip("/")
         for release, component, address in rows
-        if component == "main" and "-" not in release
+        if component == "main" and release in releases
     ]
     if not found:
         raise AptError(
@@ -57,6 +68,14 @@ def mirror() -> str:
             "one, the folder that has dists/ and pool/"
         )
     return next((address for address in found if address.endswith("/debian")), found[0])
+
+
+def _codename() -> str:
+    """What this machine's system calls its release."""
+    try:
+        return platform.freedesktop_os_release().get("VERSION_CODENAME", "sid")
+    except OSError:
+        return "sid"
 
 
 def resolve(source: str, folder: Path) -> list[Package]:

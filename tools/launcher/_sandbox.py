@@ -56,6 +56,7 @@ _HOST_FILES = (
     "/etc/pip.conf",
     "/etc/resolv.conf",
     "/etc/ssl/certs",
+    "/usr/lib/os-release",  # By whose name for its release its mirror is found.
     "/usr/local/share/ca-certificates",
 )
 _TRUST_VARIABLES = (

@@ -1,7 +1,7 @@
 """Runs Debian's Bazel from a private root. Called by tools/bazel when the machine has no Bazel.
 
 For machines that reach package registries and nothing else: no Bazelisk download, no Central
-Registry. The first start prepares the root (about a minute plus downloads) in
+Registry. The first start prepares the root (about half a minute plus downloads) in
 ``${XDG_CACHE_HOME:-~/.cache}/world-orchestrator``; it needs Debian (or a system with apt, dpkg and
 a Debian mirror) on x86_64, and neither root rights nor any package installed. Removing that folder
 removes everything.

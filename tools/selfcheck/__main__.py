@@ -4,7 +4,7 @@
 
 One line a check, then ``N passed, N failed``; the result goes to .selfcheck.json, where tools/rows
 reads it. ``--sabotage`` breaks the copy before each check, once for each change that the check
-names, and counts a check that stays green as failed. Standard library only, Python 3.9 and newer.
+names, and counts a check that stays green, or stumbles instead of saying no, as failed. Standard library only, Python 3.9 and newer.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.selfcheck import (
@@ -46,6 +47,23 @@ MODULES = (
 )  # Importing them registers their checks.
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How one run of a check ended.
+
+    Attributes:
+        passed: Whether its fact holds.
+        stumbled: Whether it ended without a verdict.
+        why: What was found instead, or what it stumbled over.
+        seconds: How long it took.
+    """
+
+    passed: bool
+    stumbled: bool
+    why: str
+    seconds: float
+
+
 def main(words: Sequence[str]) -> int:
     """Run the checks; return 0 if all of them passed."""
     parser = argparse.ArgumentParser(prog="tools.selfcheck", allow_abbrev=False)
@@ -74,12 +92,13 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(check: Check, scratch: Scratch) -> bool:
-    why, seconds = _attempt(check, scratch)
+    done = _attempt(check, scratch)
     rows = f" [{', '.join(check.proves)}]" if check.proves else ""
-    print(f"{'FAIL' if why else 'ok'}  {check.name}{rows} ({seconds:.1f} s)", flush=True)
-    if why:
-        print(f"      {why}", flush=True)
-    return not why
+    verdict = "ok" if done.passed else "FAIL"
+    print(f"{verdict}  {check.name}{rows} ({done.seconds:.1f} s)", flush=True)
+    if not done.passed:
+        print(f"      {done.why}", flush=True)
+    return done.passed
 
 
 def _seen_failing(check: Check, scratch: Scratch) -> bool:
@@ -93,32 +112,34 @@ def _turns_red(check: Check, scratch: Scratch, change: Sabotage) -> bool:
     path = scratch.root / change.file
     text = path.read_text(encoding="utf-8") if path.exists() else None
     if change.old not in (text or ""):
-        why = ""
-        print(f"      {change.file} has no {change.old!r}")
+        seen, why = False, f"it has no {change.old!r}"
     else:
         path.write_text((text or "").replace(change.old, change.new, 1), encoding="utf-8")
-        why, _ = _attempt(check, scratch)
+        done = _attempt(check, scratch)
+        # Whatever breaks a build makes a check stumble; that shows nothing of what it looks for.
+        seen = not done.passed and not done.stumbled
+        why = f"{'stumbles: ' * done.stumbled}{done.why}"
         if text is None:
             path.unlink()
         else:
             path.write_text(text, encoding="utf-8")
-    print(f"{'ok' if why else 'FAIL'}  {check.name}, after a change of {change.file}")
+    print(f"{'ok' if seen else 'FAIL'}  {check.name}, after a change of {change.file}")
     print(f"      {why[:300] or 'stays green'}", flush=True)
-    return bool(why)
+    return seen
 
 
-def _attempt(check: Check, scratch: Scratch) -> tuple[str, float]:
+def _attempt(check: Check, scratch: Scratch) -> Outcome:
     started = time.monotonic()
+    stumbled, why = False, None
     try:
         check.run(scratch)
-        why = ""
     except CheckError as error:
         why = str(error)
     except Exception as error:  # noqa: BLE001 - a check that stumbles has not shown its fact
-        why = f"{type(error).__name__}: {error}"
+        stumbled, why = True, f"{type(error).__name__}: {error}"
     finally:
         scratch.restore()
-    return why, time.monotonic() - started
+    return Outcome(why is None, stumbled, why or "", time.monotonic() - started)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,22 +15,24 @@ from tools.images import compare
 from tools.selfcheck.check import check, expect, expect_same
 from tools.selfcheck.scratch import Scratch
 
-_IMAGES = {
-    "doc/extract": "//processors/doc/extract/v1:image",
-    "llm/chat": "//processors/llm/chat/v1:image",
-}
+_ONE = "//processors/doc/extract/v1:image"
 _SOURCE = "processors/doc/extract/v1/main.py"
 _PROTOCOL = "processors/protocol/paths.py"
 _REGISTRY = "processors/doc/extract/v1/registry.yaml"
+_PIN = re.compile(r'^( +digest: )(null|"sha256:[0-9a-f]{64}")$', re.MULTILINE)
 _LAYERS = ("base", "packages", "protocol", "processor")  # from the lowest
+_RULE = "tools/rules/private/image.bzl"
+_PRIVATE = ("--private",)
 
 # An interpreter that sees another user, date, zone, home and umask than the one it starts. Package
-# downloads keep the true date, by which certificates are judged.
+# downloads keep the true date, by which certificates are judged. A library that is not there to be
+# preloaded is no error of the loader's, so it is looked for.
 _OTHER_PYTHON = """#!/bin/sh
 umask 077
 export TZ=Pacific/Kiritimati LANG=C USER=somebody HOME=/nowhere PYTHONHASHSEED=random
 case "$*" in */wheels.py*) exec {python} "$@" ;; esac
 export LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 FAKETIME='-4000d'
+[ -r "$LD_PRELOAD" ] || exit 97
 exec unshare --map-user=4711 --map-group=4711 {python} "$@"
 """
 _LONG_AGO = 981_173_106  # seconds; the time of every file of the other copy
@@ -58,10 +61,13 @@ _LONG_AGO = 981_173_106  # seconds; the time of every file of the other copy
     ],
 )
 def same_everywhere(scratch: Scratch) -> None:
-    """On a difference it names the first layer and the first file in it."""
+    """On a difference it names the first layer and the first file in it.
+
+    By the private Bazel in both places: only its builds can be given another interpreter.
+    """
     with tempfile.TemporaryDirectory() as folder, _elsewhere(scratch) as (other, options):
-        ours = _build(scratch, Path(folder, "here"))
-        theirs = _build(other, Path(folder, "elsewhere"), *options)
+        ours = _build(scratch, Path(folder, "here"), startup=_PRIVATE)
+        theirs = _build(other, Path(folder, "elsewhere"), *options, startup=_PRIVATE)
         for name, layout in ours.items():
             found = compare.difference(layout, theirs[name])
             expect(found is None, f"{name}: {found}")
@@ -70,24 +76,36 @@ def same_everywhere(scratch: Scratch) -> None:
 @check(
     "one byte of source moves its layer and those above it, and nothing else",
     "IL-1",
-    sabotage=[("tools/rules/private/image.bzl", "if not _is_shared(file)", "if True")],
+    sabotage=[
+        (
+            _RULE,
+            "return _pack(ctx, wheels = ctx.attr.processor[ProcessorInfo].wheels)",
+            "return _pack(ctx, wheels = ctx.attr.processor[ProcessorInfo].wheels, "
+            "sources = {file.short_path + '.copy': file "
+            "for file in ctx.attr.processor[ProcessorInfo].sources.values()})",
+        ),
+        (_RULE, 'protocol, name + "_processor"],', 'name + "_processor"],'),
+    ],
 )
 def one_byte(scratch: Scratch) -> None:
     """The bytes are a comment's: nothing but the digest may tell."""
     with tempfile.TemporaryDirectory() as folder:
         before = _build(scratch, Path(folder, "before"))
+        expect(_ONE in before, f"there is no {_ONE} among {sorted(before)}")
         for number, (changed, moved) in enumerate(
             (
-                (_SOURCE, {"doc/extract": ["processor"], "llm/chat": []}),
-                (_PROTOCOL, {name: ["protocol", "processor"] for name in _IMAGES}),
+                (_SOURCE, {name: ["processor"] if name == _ONE else [] for name in before}),
+                (_PROTOCOL, {name: ["protocol", "processor"] for name in before}),
             )
         ):
             scratch.write(changed, scratch.read(changed) + "#\n")
             after = _build(scratch, Path(folder, str(number)))
             scratch.restore()
             for name, wanted in moved.items():
-                layers = zip(_LAYERS, _layers(before[name]), _layers(after[name]))
-                seen = [layer for layer, one, other in layers if one != other]
+                were, are = _layers(before[name]), _layers(after[name])
+                for layers in (were, are):
+                    expect(len(layers) == len(_LAYERS), f"{name} has {len(layers)} layers")
+                seen = [layer for layer, one, other in zip(_LAYERS, were, are) if one != other]
                 expect_same(f"what {changed} moves in {name}", seen, wanted)
                 same = compare.digest_of(before[name]) == compare.digest_of(after[name])
                 expect(same == (not wanted), f"{name}: the digest says otherwise")
@@ -105,14 +123,66 @@ def one_byte(scratch: Scratch) -> None:
     ],
 )
 def pins_do_not_loop(scratch: Scratch) -> None:
-    """Build, pin what was built, build: the same digest, so a second pin changes nothing."""
+    """Build, pin another digest than the one that stands there, build: the same image."""
     with tempfile.TemporaryDirectory() as folder:
-        before = compare.digest_of(_build(scratch, Path(folder, "before"))["doc/extract"])
-        unpinned = scratch.read(_REGISTRY)
-        expect("digest: null" in unpinned, f"{_REGISTRY} is pinned already")
-        scratch.write(_REGISTRY, unpinned.replace("digest: null", f'digest: "{before}"'))
-        after = compare.digest_of(_build(scratch, Path(folder, "after"))["doc/extract"])
-        expect_same("the digest after the pin", after, before)
+        before = compare.digest_of(_build(scratch, Path(folder, "before"))[_ONE])
+        registry = scratch.read(_REGISTRY)
+        pins = [pin for _, pin in _PIN.findall(registry)]
+        expect(len(pins) == 1, f"{_REGISTRY} has {len(pins)} pins")
+        other = next(pin for pin in (f'"{before}"', f'"sha256:{"0" * 64}"') if pin != pins[0])
+        scratch.write(_REGISTRY, _PIN.sub(rf"\g<1>{other}", registry))
+        after = compare.digest_of(_build(scratch, Path(folder, "after"))[_ONE])
+        expect(after == before, f"{before} became {after}, after a pin")
+
+
+@check(
+    "the bill of an image on another base lists no package of ours",
+    sabotage=[
+        (_RULE, '    "//conditions:default": None,', '    "//conditions:default": _BASE_LOCK,'),
+        (_RULE, '    "//tools/images/base:own": _BASE_LOCK,', '    "//tools/images/base:own": None,'),
+    ],
+)
+def bill_of_another_base(scratch: Scratch) -> None:
+    """The base is exchanged by the flag, as the guide says; it is a layer without a file."""
+    scratch.write("tools/images/planted/BUILD.bazel", _OTHER_BASE)
+    flag = "--//tools/images/base=//tools/images/planted:base"
+    own, other = _packages(scratch), _packages(scratch, flag)
+    expect(len(own) > 5, f"on our base the bill lists {own}")
+    expect(not other, f"on another base the bill lists {other[:3]}")
+
+
+_OTHER_BASE = """\
+load("@rules_oci//oci:defs.bzl", "oci_image")
+
+genrule(
+    name = "layer",
+    outs = ["layer.tar"],
+    cmd = "head -c 1024 /dev/zero > $@",  # A tar's end, twice a block of zeros.
+)
+
+oci_image(
+    name = "base",
+    architecture = "amd64",
+    os = "linux",
+    tars = [":layer"],
+    visibility = ["//processors:__subpackages__"],
+)
+"""
+
+
+def _packages(scratch: Scratch, *options: str) -> list[str]:
+    """The Debian packages that the bill of an image lists."""
+    done = scratch.bazel("build", *options, f"{_ONE}_sbom")
+    expect(done.code == 0, f"the bill is not made: {done.text[-1500:]}")
+    layout = scratch.root / "bazel-bin" / f"{_ONE[2:].replace(':', '/')}_sbom"
+    [bill] = [
+        document
+        for document in map(json.loads, (layout / "blobs/sha256").glob("*"))
+        if "components" in document
+    ]
+    found = [component["purl"] for component in bill["components"]]
+    expect(bool(found), "the bill is empty")
+    return [purl for purl in found if purl.startswith("pkg:deb/")]
 
 
 @contextmanager
@@ -126,7 +196,7 @@ def _elsewhere(scratch: Scratch) -> Iterator[tuple[Scratch, list[str]]]:
         python.parent.mkdir(parents=True, exist_ok=True)
         python.write_text(_OTHER_PYTHON.format(python=_python(scratch)), encoding="utf-8")
         python.chmod(0o755)
-        other.bazel("clean")
+        other.bazel("clean", startup=_PRIVATE)
         root = python.parents[2]
         yield (
             other,
@@ -143,23 +213,30 @@ def _elsewhere(scratch: Scratch) -> Iterator[tuple[Scratch, list[str]]]:
 
 def _python(scratch: Scratch) -> str:
     """The interpreter that builds start."""
-    launcher = scratch.bazel("cquery", "--output=files", "//tools/build:pack_layer").stdout.split()
-    built = scratch.bazel("build", "//tools/build:pack_layer")
+    program = "//tools/build:pack_layer"
+    asked = scratch.bazel("cquery", "--output=files", program, startup=_PRIVATE)
+    launcher = asked.stdout.split()
+    built = scratch.bazel("build", program, startup=_PRIVATE)
     expect(built.code == 0, built.text[-800:])
     text = scratch.read(launcher[0])
     [line] = [line for line in text.splitlines() if line.startswith("interpreter=")]
     return line.partition("=")[2].strip("'")
 
 
-def _build(scratch: Scratch, target: Path, *options: str) -> dict[str, Path]:
-    """Build every image and keep its layout."""
-    done = scratch.bazel("build", *options, *_IMAGES.values())
+def _build(
+    scratch: Scratch, target: Path, *options: str, startup: Sequence[str] = ()
+) -> dict[str, Path]:
+    """Build every processor's image and keep its layout, by the image's label."""
+    listed = "kind('oci_image_index rule', //processors/...)"
+    labels = scratch.bazel("query", listed, startup=startup).stdout.split()
+    expect(bool(labels), "no processor has an image")
+    done = scratch.bazel("build", *options, *labels, startup=startup)
     expect(done.code == 0, f"the images do not build: {done.text[-1500:]}")
     found = {}
-    for name, label in _IMAGES.items():
-        package, _, target_name = label[2:].partition(":")
-        found[name] = target / name
-        shutil.copytree(scratch.root / "bazel-bin" / package / target_name, found[name])
+    for label in labels:
+        place = label[2:].replace(":", "/")
+        found[label] = target / place
+        shutil.copytree(scratch.root / "bazel-bin" / place, found[label])
     return found
 
 

@@ -231,6 +231,7 @@ def _resolve(value: ast.expr, names: dict[str, ast.expr]) -> ast.expr:
         ),
         ("tools/overlay/surface.json", '        "variant",\n', ""),
         ("tools/overlay/surface.json", '["oci_image", "oci_image_index"]', '["oci_image"]'),
+        ("tools/overlay/surface.json", '["crane_info"]', "[]"),
     ],
 )
 def surface_is_enough(scratch: Scratch) -> None:
@@ -280,7 +281,8 @@ def _used_fields(scratch: Scratch) -> Iterator[str]:
             f"{toolchain} > {x}" for x in re.findall(r"\.toolchains\[TOOLCHAIN\]\.(\w+)", text)
         )
         crane = "toolchain_types > @rules_oci//oci:crane_toolchain_type"
-        yield from (f"{crane} > {x}" for x in re.findall(r"\.toolchains\[CRANE\]\.(\w+)", text))
+        found = re.findall(r"\.toolchains\[\w+\]\.(crane_info)\b", text)
+        yield from (f"{crane} > {x}" for x in found)
         found = re.findall(r"\bcrane_info\.(\w+)", text)
         yield from (f"providers > CraneInfo > {x}" for x in found)
 

@@ -160,6 +160,14 @@ _ENV = {
 
 _USER = "65532:65532"  # nobody in particular, and not root
 
+_BASE_LOCK = "//tools/images:base.lock.json"
+
+# What our base is made of; a base that takes its place is described by its digest alone.
+_LOCK_OF_BASE = select({
+    "//tools/images/base:own": _BASE_LOCK,
+    "//conditions:default": None,
+})
+
 _RUNNER = "//tools/testing:main.py"
 
 def _ref(folder):
@@ -201,7 +209,7 @@ def processor_image(
         example_files = {},
         processor = ":v1",
         base = "//tools/images/base",
-        base_lock = "//tools/images:base.lock.json",
+        base_lock = _LOCK_OF_BASE,
         licence = "LicenseRef-Proprietary",
         **kwargs):
     """The image of a processor: ``NAME`` (an index), ``NAME.digest``, ``NAME_linux_amd64``.
@@ -215,7 +223,7 @@ def processor_image(
       example_files: {name: label} of what the example attaches.
       processor: The processor.
       base: The ``oci_image`` to build on: Python 3.13 at /usr/bin/python3.13 for linux/amd64.
-      base_lock: The lock of the base's packages, or None if the base is no base of ours.
+      base_lock: The lock of the base's packages, or None if ``base`` is no base of ours.
       licence: The SPDX expression of the processor's licence.
       **kwargs: Common attributes.
     """

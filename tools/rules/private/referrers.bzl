@@ -1,6 +1,6 @@
 """image_referrers: what accompanies an image, as OCI layouts whose subject is its index."""
 
-load(":tree.bzl", "place", "wheel_files", "whl")
+load(":tree.bzl", "place", "wheel_files")
 
 # What made the image and is pinned in the tree; each file is a material of its own.
 _TOOLS = ["//:MODULE.bazel"]
@@ -93,7 +93,6 @@ def image_referrers(
         base,
         protocol,
         base_lock = None,
-        packages = [],
         wheels = [],
         lock = "//:requirements_lock.txt",
         tools = _TOOLS,
@@ -111,11 +110,9 @@ def image_referrers(
       base: The layer that every image of the index starts with, or an OCI layout whose layers they
         start with; anything else is an error.
       protocol: The files of the layer that every processor shares.
-      base_lock: The lock of the base's Debian packages, JSON: an object with ``packages``, a list of objects
-        of which ``name``, ``version``, ``architecture`` and ``sha256`` are read. None if the base
-        is no base of ours; the bill then names the base alone.
-      packages: The third-party packages (``@pypi//x``) of the image; their dependencies come along.
-      wheels: Wheels by their files, besides ``packages``.
+      base_lock: The lock of the base's Debian packages, in the form of ``tools/images/base.lock.json``. None
+        if the base is no base of ours; the bill then names the base alone.
+      wheels: The wheels of the image, as files or as ``@pypi//x:whl``, whose dependencies come along.
       lock: The lock that must hold each wheel's digest, and that ``processor`` was made with.
       tools: Files that pin what made the image.
       **kwargs: Common attributes.
@@ -132,7 +129,7 @@ def image_referrers(
     _sbom(
         name = name + "_sbom",
         digest = name + "_sbom.digest",
-        wheels = [whl(package) for package in packages] + wheels,
+        wheels = wheels,
         **common
     )
     _provenance(
