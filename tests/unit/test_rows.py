@@ -96,7 +96,8 @@ def test_a_row_that_was_never_proved_is_open_and_not_red() -> None:
 
 
 XML = (
-    '<testsuites><testsuite><testcase classname="c" name="good" file="tests/acceptance/pr/test_x.py">'
+    "<testsuites><testsuite>"
+    '<testcase classname="c" name="good" file="tests/acceptance/pr/test_x.py">'
     '<properties><property name="proves" value="HR-1"/><property name="proves" value="IL-1"/>'
     '</properties></testcase><testcase classname="c" name="bad"><failure/></testcase>'
     '<testcase classname="c" name="left"><skipped/></testcase></testsuite></testsuites>'
@@ -181,7 +182,7 @@ def test_without_a_whole_run_nothing_counts_and_the_command_is_said(tmp_path: Pa
     (tmp_path / ".tests.json").write_text('{"id": {"testRes')
     with pytest.raises(proofs.RunError, match="did not end"):
         list(proofs.from_run(tmp_path / ".tests.json"))
-    with pytest.raises(proofs.RunError, match="gone/test.xml"):
+    with pytest.raises(proofs.RunError, match=r"gone/test\.xml"):
         list(proofs.from_run(_run(tmp_path, gone, END)))
 
 

@@ -25,9 +25,7 @@ from tools.build.locked_packages import Wheel
 from tools.images.base_lock import Package
 
 
-def bill_of_materials(
-    facts: ImageFacts, wheels: list[Wheel], base: list[Package] | None
-) -> bytes:
+def bill_of_materials(facts: ImageFacts, wheels: list[Wheel], base: list[Package] | None) -> bytes:
     """Write the bill of an image.
 
     Args:

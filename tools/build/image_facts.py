@@ -72,7 +72,7 @@ def read_facts(
 
 
 def digest_of_files(files: dict[str, Path]) -> str:
-    """The digest of some files under their places, as a source root is defined (describe_processor.py)."""
+    """The digest of some files under their places, as describe_processor.py has source roots."""
     named: dict[str, Json] = {
         place: digests.of_file(str(path))[0] for place, path in sorted(files.items())
     }

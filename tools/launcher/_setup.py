@@ -93,7 +93,8 @@ def _make(root: Path) -> None:
         f"It is Debian's, with Python {_spec.VERSIONS['python3.13']}, unpacked from the machine's "
         "Debian mirror; nothing is installed on the machine.\n"
         f"place:     {root}\n"
-        f"size:      {megabytes(_spec.DOWNLOAD_BYTES)} to download at most, then about half a minute\n"
+        f"size:      {megabytes(_spec.DOWNLOAD_BYTES)} to download at most, "
+        "then about half a minute\n"
         f"to remove: rm -rf {root.parent}"
     )
     older = sorted(path for path in root.parent.glob("private-root-*") if (path / MARKER).is_file())

@@ -51,7 +51,9 @@ def from_run(file: Path) -> Iterator[Case]:
             yield from cases
             # As when it ran out of time, or had no case to run.
             if result["status"] != "PASSED" and all(case.passed for case in cases):
-                yield Case(f"{label}: {result['status']}", place_of("", label), False, ())
+                yield Case(
+                    f"{label}: {result['status']}", place_of("", label), passed=False, proves=()
+                )
 
 
 def _events(file: Path) -> list[dict[str, Any]]:
@@ -82,7 +84,7 @@ def _cases(xml: Path, label: str) -> Iterator[Case]:
         # Written by Bazel or by pytest in the run before; not input from outside.
         tree = ET.parse(xml)  # noqa: S314
     except ET.ParseError as error:
-        yield Case(f"{label}: {xml.name}: {error}", place_of("", label), False, ())
+        yield Case(f"{label}: {xml.name}: {error}", place_of("", label), passed=False, proves=())
         return
     for case in tree.iter("testcase"):
         bad = any(case.find(kind) is not None for kind in ("failure", "error", "skipped"))

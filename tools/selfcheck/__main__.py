@@ -4,7 +4,8 @@
 
 One line a check, then ``N passed, N failed``; the result goes to .selfcheck.json, where tools/rows
 reads it. ``--sabotage`` breaks the copy before each check, once for each change that the check
-names, and counts a check that stays green, or stumbles instead of saying no, as failed. Standard library only, Python 3.9 and newer.
+names, and counts a check that stays green, or stumbles instead of saying no, as failed. Standard
+library only, Python 3.9 and newer.
 """
 
 from __future__ import annotations

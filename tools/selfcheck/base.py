@@ -60,9 +60,7 @@ def no_mirror(scratch: Scratch) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config, vendor = Path(folder, "apt.conf"), Path(folder, "sources.list")
         vendor.write_text("deb http://192.0.2.1/ nodistro main\n")  # Nobody's (RFC 5737).
-        config.write_text(
-            f'Dir::Etc::SourceList "{vendor}";\nDir::Etc::SourceParts "/dev/null";\n'
-        )
+        config.write_text(f'Dir::Etc::SourceList "{vendor}";\nDir::Etc::SourceParts "/dev/null";\n')
         done = scratch.bazel("build", _LAYER, env={"APT_CONFIG": str(config), "DEBIAN_MIRROR": ""})
     expect(done.code == 1, f"exit {done.code}, expected 1: {done.text[-500:]}")
     for found in ("this machine's apt knows no Debian repository", "--repo_env=DEBIAN_MIRROR="):

@@ -19,7 +19,7 @@ _ONE = "//processors/doc/extract/v1:image"
 _SOURCE = "processors/doc/extract/v1/main.py"
 _PROTOCOL = "processors/protocol/paths.py"
 _REGISTRY = "processors/doc/extract/v1/registry.yaml"
-_PIN = re.compile(r'^( +digest: )(null|"sha256:[0-9a-f]{64}")$', re.MULTILINE)
+_PIN = re.compile(r'(\bdigest: )(null|"sha256:[0-9a-f]{64}")')
 _LAYERS = ("base", "packages", "protocol", "processor")  # from the lowest
 _RULE = "tools/rules/private/image.bzl"
 _PRIVATE = ("--private",)
@@ -80,9 +80,11 @@ def same_everywhere(scratch: Scratch) -> None:
         (
             _RULE,
             "return _pack(ctx, wheels = ctx.attr.processor[ProcessorInfo].wheels)",
-            "return _pack(ctx, wheels = ctx.attr.processor[ProcessorInfo].wheels, "
-            "sources = {file.short_path + '.copy': file "
-            "for file in ctx.attr.processor[ProcessorInfo].sources.values()})",
+            (
+                "return _pack(ctx, wheels = ctx.attr.processor[ProcessorInfo].wheels, "
+                "sources = {file.short_path + '.copy': file "
+                "for file in ctx.attr.processor[ProcessorInfo].sources.values()})"
+            ),
         ),
         (_RULE, 'protocol, name + "_processor"],', 'name + "_processor"],'),
     ],
@@ -139,7 +141,11 @@ def pins_do_not_loop(scratch: Scratch) -> None:
     "the bill of an image on another base lists no package of ours",
     sabotage=[
         (_RULE, '    "//conditions:default": None,', '    "//conditions:default": _BASE_LOCK,'),
-        (_RULE, '    "//tools/images/base:own": _BASE_LOCK,', '    "//tools/images/base:own": None,'),
+        (
+            _RULE,
+            '    "//tools/images/base:own": _BASE_LOCK,',
+            '    "//tools/images/base:own": None,',
+        ),
     ],
 )
 def bill_of_another_base(scratch: Scratch) -> None:
@@ -175,9 +181,10 @@ def _packages(scratch: Scratch, *options: str) -> list[str]:
     done = scratch.bazel("build", *options, f"{_ONE}_sbom")
     expect(done.code == 0, f"the bill is not made: {done.text[-1500:]}")
     layout = scratch.root / "bazel-bin" / f"{_ONE[2:].replace(':', '/')}_sbom"
+    blobs = (layout / "blobs/sha256").glob("*")
     [bill] = [
         document
-        for document in map(json.loads, (layout / "blobs/sha256").glob("*"))
+        for document in (json.loads(blob.read_bytes()) for blob in blobs)
         if "components" in document
     ]
     found = [component["purl"] for component in bill["components"]]
