@@ -6,7 +6,7 @@ and to nothing else.
 
 from __future__ import annotations
 
-from processors.protocol.errors import ContractError
+from processors.protocol.errors import ContractError, inputs_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,12 +29,7 @@ def select(
         ContractError: ``ERR_MISSING_SECRET``, naming the secrets; ``ERR_INPUTS`` for an opt-in
             that the registry does not declare.
     """
-    if extra := sorted(set(allowed) - set(required)):
-        raise ContractError(
-            "ERR_INPUTS",
-            "bad_value",
-            f"--allow-env {', '.join(extra)}: not a secret the processor's registry declares",
-        )
+    check_declared(required, allowed, "the processor's registry declares")
     found = {name: environ[name] for name in required if name in allowed and environ.get(name)}
     if missing := sorted(set(required) - found.keys()):
         raise ContractError(
@@ -56,6 +51,21 @@ def select(
             f"{', '.join(short)} has fewer than {VALUE_BYTES_MIN} bytes and can't be redacted",
         )
     return found
+
+
+def check_declared(declared: Collection[str], allowed: Collection[str], whose: str) -> None:
+    """Refuse an opt-in that nobody declares.
+
+    Args:
+        declared: The names that are declared.
+        allowed: The names the caller opted in.
+        whose: Who declares them, for the message.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``bad_value``.
+    """
+    if extra := sorted(set(allowed) - set(declared)):
+        raise inputs_error("bad_value", f"--allow-env {', '.join(extra)}: not a secret {whose}")
 
 
 def _is_text(value: str) -> bool:

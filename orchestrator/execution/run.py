@@ -79,8 +79,26 @@ def run(
         setting: What it runs in.
         trail: Takes the breadcrumbs.
         gate: What it has to pass to begin, if it is a step of a plan.
+
+    Raises:
+        ValueError: A step of a plan is to take an earlier result, which passes no gate: a mistake
+            in our code.
     """
+    if gate is not None and request.memo:
+        raise ValueError("a step of a plan passes its gate, and takes no earlier result")
     return _Execution(request, setting, trail, gate).envelope()
+
+
+def publish(world: World, setting: Setting, trail: Trail) -> None:
+    """Write the head down; what is settled stands even if that fails."""
+    try:
+        heads.publish(world.ledger, setting.signing_key, utc_now())
+    except ContractError as lost:
+        _say_unrecorded(trail, lost)
+
+
+def _say_unrecorded(trail: Trail, lost: ContractError) -> None:
+    trail.emit("execution.unrecorded", {"code": lost.code, "reason": lost.reason})
 
 
 class _Execution:
@@ -104,7 +122,8 @@ class _Execution:
                 heads.check(world.ledger)
                 recover(world, self._setting.processors_folder)
                 envelope = self._execute(world, resolved)
-                self._publish(world)
+                if self._setting.publish:
+                    publish(world, self._setting, self._trail)
                 return envelope
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one envelope
             self._show(error)
@@ -134,19 +153,7 @@ class _Execution:
                     transaction.append("execution.refused", record.refused(self._request, error))
                 heads.publish(world.ledger, self._setting.signing_key, utc_now())
         except ContractError as lost:  # the refusal stands all the same
-            self._say_unrecorded(lost)
-
-    def _publish(self, world: World) -> None:
-        """Write the head down; what is settled stands even if that fails."""
-        if not self._setting.publish:
-            return
-        try:
-            heads.publish(world.ledger, self._setting.signing_key, utc_now())
-        except ContractError as lost:
-            self._say_unrecorded(lost)
-
-    def _say_unrecorded(self, lost: ContractError) -> None:
-        self._trail.emit("execution.unrecorded", {"code": lost.code, "reason": lost.reason})
+            _say_unrecorded(self._trail, lost)
 
     def _refusal(self, error: ContractError) -> dict[str, Json]:
         self._meta["duration_ms"] = self._trail.elapsed_ms

@@ -38,8 +38,6 @@ Path = Annotated[str, StringConstraints(min_length=1, max_length=1_024)]
 
 type Place = tuple[str | int, ...]
 
-_NO_PLACES = ("constrained-", "function-", "list[", "[key]")  # parts of pydantic's own
-
 
 class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -56,7 +54,7 @@ class PredicateEntry(_Closed):
 
 
 class TransitionEntry(_Closed):
-    """One step that the file spells out, once or for each artifact of a pattern."""
+    """One step that the file spells out, once or for each artifact at a path that it uses."""
 
     ref: Ref
     for_each: Path | None = None
@@ -169,8 +167,7 @@ def _check(found: GoalFile) -> None:
     for index, ref in enumerate(found.processors or []):
         if ref in (found.processors or [])[:index]:
             raise _MistakeError(("processors", index), f"{ref} is listed twice; expected it once")
-    for index, step in enumerate(found.transitions):
-        _check_transition(step, ("transitions", index))
+    _check_spelled(found)
 
 
 def _check_predicate(entry: PredicateEntry, place: Place) -> None:
@@ -190,8 +187,23 @@ def _check_predicate(entry: PredicateEntry, place: Place) -> None:
         raise _MistakeError((*place, "for_each"), "expected its wildcards in a path of args")
 
 
+def _check_spelled(found: GoalFile) -> None:
+    """Steps that are spelled out say all of themselves; what is said elsewhere has to fit."""
+    if found.transitions and found.use:
+        raise _MistakeError(
+            ("use",), "expected none beside transitions, which say their inputs themselves"
+        )
+    for index, step in enumerate(found.transitions):
+        place: Place = ("transitions", index)
+        if found.processors is not None and step.ref not in found.processors:
+            raise _MistakeError((*place, "ref"), f"{step.ref} is none of processors")
+        _check_transition(step, place)
+
+
 def _check_transition(step: TransitionEntry, place: Place) -> None:
     wildcards = _wildcards(step.for_each, place)
+    if step.for_each is not None and step.for_each not in step.use.values():
+        raise _MistakeError((*place, "for_each"), "expected one of the paths of use")
     for name, path in (("write_prefix", step.write_prefix), *step.use.items()):
         where = (*place, name) if name == "write_prefix" else (*place, "use", name)
         plain = path.removesuffix("/") if name == "write_prefix" else path

@@ -1,7 +1,8 @@
 """Templates as the planner uses them: match a path, fill in values, tell which can ever meet.
 
-A template's values are a tuple in the order of its ``names``, which is the order in which they
-first stand in it. The checker of plans has a matcher of its own; nothing here is used by it.
+What a template is made of is read by ``templates``. Its values are a tuple in the order of its
+``names``, which is the order in which they first stand in it. The checker of plans has a reader and
+a matcher of its own; nothing here is used by it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from orchestrator.goals import domain
+from orchestrator.goals import domain, templates
 from orchestrator.goals.domain import Facts, Operator
+from orchestrator.goals.templates import Segment
 from processors.protocol import paths
 from processors.protocol.errors import ContractError
 
@@ -23,9 +25,18 @@ class Template:
     __slots__ = ("_match", "lead", "names", "segments", "text")
 
     def __init__(self, text: str) -> None:
+        """Compile a template.
+
+        Raises:
+            DomainError: It is none, or has more wildcards than a template may have.
+        """
+        try:
+            read = templates.Template(text)
+        except ValueError as error:
+            raise domain.DomainError("bad_template", str(error)) from None
         self.text = text
-        self.names = tuple(dict.fromkeys(domain.wildcards(text)))
-        self.segments = [_segment(segment) for segment in text.split("/")]
+        self.names = read.names
+        self.segments = read.segments
         self.lead = text.partition("{")[0]
         seen: set[str] = set()
         pattern = "/".join(_pattern(segment, seen) for segment in self.segments)
@@ -163,34 +174,22 @@ def _filler(text: str, names: Values) -> Callable[[Values], str]:
     return lambda values: form % tuple([values[place] for place in places])
 
 
-type _Segment = tuple[str, str | None, str]
-
-
-def _segment(text: str) -> _Segment:
-    """The fixed text before a wildcard, its name, the fixed text after it."""
-    before, opened, rest = text.partition("{")
-    if not opened:
-        return text, None, ""
-    name, _, after = rest.partition("}")
-    return before, name, after
-
-
-def _pattern(segment: _Segment, seen: set[str]) -> str:
+def _pattern(segment: Segment, seen: set[str]) -> str:
     before, name, after = segment
-    if name is None:
+    if not name:
         return re.escape(before)
     middle = f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+)"
     seen.add(name)
     return re.escape(before) + middle + re.escape(after)
 
 
-def _meets(one: _Segment, other: _Segment) -> bool:
-    if one[1] is None and other[1] is None:
+def _meets(one: Segment, other: Segment) -> bool:
+    if not one[1] and not other[1]:
         return one[0] == other[0]
-    if one[1] is None:
+    if not one[1]:
         one, other = other, one
     before, _, after = one
-    if other[1] is None:
+    if not other[1]:
         text = other[0]
         fits = len(text) > len(before) + len(after)
         return fits and text.startswith(before) and text.endswith(after)

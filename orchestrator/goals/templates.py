@@ -13,6 +13,7 @@ from processors.protocol.errors import ContractError
 WILDCARDS_MAX = 8  # names of one template; a path that needs more is a table
 
 type Bindings = dict[str, str]
+type Segment = tuple[str, str, str]  # what stands before the wildcard, its name or "", what follows
 
 
 class Template:
@@ -21,10 +22,11 @@ class Template:
     Attributes:
         text: As it was written.
         names: Its wildcards, each once, in the order of their first place.
+        segments: What stands between its slashes.
         folder: The longest folder, with its slash, that every match lies in.
     """
 
-    __slots__ = ("_segments", "folder", "names", "text")
+    __slots__ = ("folder", "names", "segments", "text")
 
     def __init__(self, text: str) -> None:
         """Check a template.
@@ -33,8 +35,8 @@ class Template:
             ValueError: It is none; the message says why.
         """
         self.text = text
-        self._segments = [_segment(part, text) for part in text.split("/")]
-        self.names = tuple(dict.fromkeys(name for _, name, _ in self._segments if name))
+        self.segments = [_segment(part, text) for part in text.split("/")]
+        self.names = tuple(dict.fromkeys(name for _, name, _ in self.segments if name))
         if len(self.names) > WILDCARDS_MAX:
             raise ValueError(f"{text} has {len(self.names)} wildcards; at most {WILDCARDS_MAX}")
         plain = self.substitute(dict.fromkeys(self.names, "x"))
@@ -49,10 +51,10 @@ class Template:
     def match(self, path: str) -> Bindings | None:
         """What the wildcards stand for in a path, or None if it is no match."""
         parts = path.split("/")
-        if len(parts) != len(self._segments):
+        if len(parts) != len(self.segments):
             return None
         found: Bindings = {}
-        for part, (before, name, after) in zip(parts, self._segments, strict=True):
+        for part, (before, name, after) in zip(parts, self.segments, strict=True):
             if name == "":
                 if part != before:
                     return None
@@ -71,12 +73,11 @@ class Template:
         """
         return "/".join(
             before + bindings[name] + after if name else before
-            for before, name, after in self._segments
+            for before, name, after in self.segments
         )
 
 
-def _segment(part: str, text: str) -> tuple[str, str, str]:
-    """What stands before a segment's wildcard, its name, and what stands after it."""
+def _segment(part: str, text: str) -> Segment:
     before, brace, rest = part.partition("{")
     name, close, after = rest.partition("}")
     if "}" in before or (brace and not (close and refs.is_name(name))):

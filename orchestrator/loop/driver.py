@@ -7,13 +7,15 @@ gone on with by planning again. A plan without steps ends the loop: all that can
 
 from __future__ import annotations
 
+from orchestrator import secrets
 from orchestrator.execution.recover import recover
+from orchestrator.execution.run import publish
+from orchestrator.execution.trail import Trail
 from orchestrator.goals import goal as goals
 from orchestrator.goals import snapshot, standing
 from orchestrator.loop import propose, settlement
-from orchestrator.loop.execute import execute
+from orchestrator.loop.execute import STDERR, execute
 from orchestrator.world import commitments, fold, heads
-from orchestrator.world.ledger import utc_now
 from orchestrator.world.world import World
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, adapter_error, inputs_error
@@ -72,11 +74,14 @@ def achieve(goal: Goal, how: How, *, verify: bool = False) -> Achieved:
 
     Raises:
         ContractError: What kept it from being proved: of the first step that failed or was refused;
-            ``ERR_INPUTS``: ``no_plan``, ``goal_unproved``, or what is wrong with goal or world;
+            ``ERR_INPUTS``: ``no_plan``, ``goal_unproved``, ``bad_value`` for an opt-in that no
+            processor declares, or what is wrong with goal or world;
             ``ERR_ADAPTER_INVOCATION``: ``interrupted``, ``terminated``.
     """
     setting = how.setting
     usable = propose.means(goal, setting.processors_folder)
+    declared = {name for each in usable.values() for name in each.processor.secrets}
+    secrets.check_declared(declared, how.allow_env, "any processor of the goal declares")
     with World(setting.world, make=True) as world:
         heads.check(world.ledger)
         recover(world, setting.processors_folder)
@@ -85,9 +90,9 @@ def achieve(goal: Goal, how: How, *, verify: bool = False) -> Achieved:
         found = Achieved(goal)
         try:
             _rounds(world, found, usable, how, verify=verify)
-        finally:
-            found.budget = commitments.budget(world.ledger, goal.name)
-            heads.publish(world.ledger, setting.signing_key, utc_now())
+        finally:  # the loop itself has no execution's id
+            publish(world, setting, Trail(goal.name, STDERR))
+        found.budget = commitments.budget(world.ledger, goal.name)
     return found
 
 

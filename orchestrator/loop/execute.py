@@ -7,6 +7,7 @@ ends the processors that run, whose executions settle, and nothing is begun afte
 
 from __future__ import annotations
 
+import itertools
 import signal
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -81,7 +82,7 @@ class Ended:
     Attributes:
         step: Its write prefix.
         ref: The processor.
-        executions: The ids of its attempts.
+        executions: The ids of its attempts that began.
         error: What the last one failed with, or why the step was not begun; None for a success.
     """
 
@@ -160,7 +161,8 @@ class _Run:
             writes=(self._prefix,),
             reads={path: proposed.reads.get(path) for path in sorted({*self._use.values()})},
             ask_micro_usd=shapes.count(step, "cost_micro_usd"),
-            question=record.question(self._request("none")),
+            # The lane is asked about the flag as it was given, whoever declares the secret.
+            question={**record.question(self._request("none")), "secrets": how.allow_env != []},
             endpoints=bool(shapes.members(registry, "endpoints")),
             pin=self._means.processor.image_digest,
             secrets=sorted(self._means.processor.secrets),
@@ -170,19 +172,21 @@ class _Run:
 
     def end(self) -> Ended:
         """Run the step to its end."""
-        tried: list[str] = []
-        while True:
+        begun: list[str] = []
+        for tries in itertools.count(1):
             if self._how.setting.stop.signum is not None:
-                return self._ended(tried, adapter_error("interrupted", "it was not begun"))
+                return self._ended(begun, adapter_error("interrupted", "it was not begun"))
             execution_id, refused = self._admit()
             if execution_id is None:
-                return self._ended(tried, refused)
-            tried.append(execution_id)
+                return self._ended(begun, refused)
             trail = Trail(execution_id, STDERR)
             request = self._request(execution_id)
             error = _error(run(request, self._how.setting, trail, self._gate))
-            if error is None or not self._may_repeat(error, len(tried)):
-                return self._ended(tried, error)
+            if error is None or self._has_begun(execution_id):
+                begun.append(execution_id)
+            if error is None or not self._may_repeat(error, tries):
+                return self._ended(begun, error)
+        raise AssertionError  # it counts without an end
 
     def _admit(self) -> tuple[str | None, ContractError | None]:
         """The id of the execution that may begin, or none, and why if it was refused."""
@@ -197,13 +201,18 @@ class _Run:
             return None, refusal(verdict, self._prefix)
         return str(verdict.fact[1]["execution_id"]), None
 
+    def _has_begun(self, execution_id: str) -> bool:
+        """Whether an execution is one of the ledger, and not only an id that was chosen for one."""
+        with World(self._how.setting.world, make=False) as world:
+            return world.ledger.execution(execution_id) is not None
+
     def _may_repeat(self, error: ContractError, tried: int) -> bool:
         row = find_row(error.code, error.reason)
         most = 1 if row is None else self._how.policy.attempts_max[row.retry]
         return tried < most
 
-    def _ended(self, tried: list[str], error: ContractError | None) -> Ended:
-        return Ended(self._prefix, self._ref, tried, error)
+    def _ended(self, begun: list[str], error: ContractError | None) -> Ended:
+        return Ended(self._prefix, self._ref, begun, error)
 
     def _request(self, execution_id: str) -> Request:
         ref = parse_ref(self._ref)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from orchestrator import lanes
 from orchestrator.loop import admission
 from orchestrator.loop.checks import CHECKS, bound, overlap
+from orchestrator.world import loop_facts
 from processors.protocol import digests, shapes
 from processors.protocol.canonical import Json
 
@@ -176,10 +177,13 @@ def _verdicts(data: Data) -> dict[str, Data]:
 class _Held:
     """An admitted transition that has not ended."""
 
-    __slots__ = ("fence", "goal", "reserve", "writes")
+    __slots__ = ("fence", "goal", "of", "reserve", "writes")
 
-    def __init__(self, goal: str, fence: int, reserve: int, writes: list[str]) -> None:
-        self.goal = goal
+    def __init__(
+        self, of: tuple[str, str, str], fence: int, reserve: int, writes: list[str]
+    ) -> None:
+        self.of = of  # goal, step, plan
+        self.goal = of[0]
         self.fence = fence
         self.reserve = reserve
         self.writes = writes
@@ -191,6 +195,7 @@ class _Known:
     def __init__(self) -> None:
         self._plans: dict[str, tuple[str, bool]] = {}
         self._attempts: dict[tuple[str, str], int] = {}
+        self._errors: dict[tuple[str, str, str], int] = {}
         self._held: dict[str, _Held] = {}
         self._limits: dict[str, int] = {}
         self._spent: dict[str, int] = {}
@@ -198,9 +203,9 @@ class _Known:
 
     def problem(self, data: Data, *, admitted: bool) -> str | None:
         """Where the inputs of an admission are not what the events before it say."""
-        goal, step = shapes.text(data, "goal"), shapes.text(data, "step")
+        goal, step, plan = of = _of(data)
         made = {name: shapes.members(each, "inputs") for name, each in _verdicts(data).items()}
-        of_goal, accepted = self._plans.get(shapes.text(data, "plan"), ("", False))
+        of_goal, accepted = self._plans.get(plan, ("", False))
         held: list[Json] = [
             {"prefix": prefix, "fence": each.fence, "execution_id": name}
             for name, each in self._held.items()
@@ -208,9 +213,12 @@ class _Known:
             if any(overlap(prefix, str(own)) for own in _items(data, "writes"))
         ]
         reserved = sum(each.reserve for each in self._held.values() if each.goal == goal)
+        errors = self._errors.get(of, 0)
         same = {
             "plan": made["plan"]["accepted"] is (accepted if of_goal == goal else None),
             "attempt": data["attempt"] == self._attempts.get((goal, step), 0) + 1,
+            "errors": made["attempts"]["errors"] == errors,
+            "retry": (made["attempts"]["retry"] is None) == (errors == 0),
             "fence": not admitted or shapes.count(data, "fence") > self._fence,
             "leases": sorted(_items(made["lease"], "held"), key=str) == sorted(held, key=str),
             "budget": made["budget"]["limit_micro_usd"] == self._limits.get(goal)
@@ -229,12 +237,12 @@ class _Known:
             accepted = shapes.members(data, "verdict")["accepted"] is True
             self._plans[shapes.text(data, "plan")] = (shapes.text(data, "goal"), accepted)
         elif event.type == admission.ADMITTED:
-            goal, fence = shapes.text(data, "goal"), shapes.count(data, "fence")
-            self._attempts[goal, shapes.text(data, "step")] = shapes.count(data, "attempt")
-            self._fence = fence
+            goal, step, _ = of = _of(data)
+            self._attempts[goal, step] = shapes.count(data, "attempt")
+            self._fence = shapes.count(data, "fence")
             self._held[shapes.text(data, "execution_id")] = _Held(
-                goal,
-                fence,
+                of,
+                self._fence,
                 shapes.count(data, "reserve_micro_usd"),
                 [str(prefix) for prefix in _items(data, "writes")],
             )
@@ -243,6 +251,13 @@ class _Known:
             if held is not None:  # else an illegal move, which the audit names
                 spent = shapes.count(data, "spent_micro_usd")
                 self._spent[held.goal] = self._spent.get(held.goal, 0) + spent
+                failed = data["outcome"] == loop_facts.ERROR
+                self._errors[held.of] = self._errors.get(held.of, 0) + failed
+
+
+def _of(data: Data) -> tuple[str, str, str]:
+    """The goal, the step and the plan that an admission is about."""
+    return shapes.text(data, "goal"), shapes.text(data, "step"), shapes.text(data, "plan")
 
 
 def _items(data: Data, key: str) -> list[Json]:

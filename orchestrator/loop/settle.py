@@ -2,18 +2,20 @@
 
 Whoever writes down that an execution has ended, the run itself or the recovery of one that was
 killed, calls ``end``. So no step is ever left with its lease when its execution is over.
+
+It is on the way of every execution, and most have no transition: that costs one look at the ledger,
+and what settles one is imported once there is one.
 """
 
 from __future__ import annotations
 
-from orchestrator.loop import settlement
 from orchestrator.loop.transitions import LIVE
-from orchestrator.world import commitments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from orchestrator.world.commitments import Budget, Transition
     from orchestrator.world.ledger import Ledger, Writing
 
 
@@ -36,20 +38,32 @@ def end(
         error: Code and reason, or None for a success.
         effects: The declared effects that were found.
     """
-    held = commitments.transition(ledger, execution_id)
-    if held is None or held.status not in LIVE:
+    if (live := _live(ledger, execution_id)) is None:
         return
-    budget = commitments.budget(ledger, held.goal)
-    assert budget is not None  # or it had not been admitted
-    data = settlement.settled(held, budget, cost, error=error, effects=effects)
+    from orchestrator.loop import settlement
+
+    data = settlement.settled(*live, cost, error=error, effects=effects)
     transaction.append("transition.settled", data)
 
 
 def give_up(ledger: Ledger, transaction: Writing, execution_id: str) -> None:
     """Settle the transition of an execution whose process is gone, if it has one."""
+    if (live := _live(ledger, execution_id)) is None:
+        return
+    from orchestrator.loop import settlement
+
+    transaction.append("transition.settled", settlement.abandoned(*live))
+
+
+def _live(ledger: Ledger, execution_id: str) -> tuple[Transition, Budget] | None:
+    """The transition of an execution, with its goal's budget, if it has one that has not ended."""
+    if not ledger.has_transition(execution_id):
+        return None
+    from orchestrator.world import commitments
+
     held = commitments.transition(ledger, execution_id)
     if held is None or held.status not in LIVE:
-        return
+        return None
     budget = commitments.budget(ledger, held.goal)
-    assert budget is not None
-    transaction.append("transition.settled", settlement.abandoned(held, budget))
+    assert budget is not None  # or it had not been admitted
+    return held, budget

@@ -3,7 +3,8 @@
 A transition is one step of a plan on its way: goal, step, attempt. ``MOVES`` maps each state to the
 events that may come and where they lead. ``advance`` looks a move up; an absent cell is an illegal
 move. The ledger's statements are made from the same table (``orchestrator/world/projections.py``),
-so what a program forgets to ask for is refused where it is appended.
+so what a program forgets to ask for is refused where it is appended. A refusal alone is a receipt:
+the ledger keeps no state of it and takes it anywhere.
 
 This module decides and does nothing else; it imports nothing, for it is on the way of every start.
 """
@@ -42,11 +43,11 @@ EVENTS = {
     ABANDON: "`transition.settled` with outcome `abandoned`",
 }
 
-# State → event → state. What is absent is an illegal move. An admitted transition settles without a
-# start where an earlier result is taken; it cannot be abandoned, since nothing of it can be gone.
+# State → event → state. What is absent is an illegal move. An admitted transition ends only once it
+# has started, since both are one transaction and nothing of it can be gone before.
 MOVES: dict[str, dict[str, str]] = {
     PROPOSED: {ADMIT: ADMITTED, REFUSE: REFUSED},
-    ADMITTED: {START: EXECUTING, SETTLE: SETTLED},
+    ADMITTED: {START: EXECUTING},
     EXECUTING: {SETTLE: SETTLED, ABANDON: ABANDONED},
     SETTLED: {},
     REFUSED: {},

@@ -8,11 +8,12 @@ from __future__ import annotations
 from orchestrator.loop.transitions import LIVE
 from orchestrator.world import loop_facts
 from orchestrator.world.fold import prefix_end
-from orchestrator.world.ledger import Ledger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from orchestrator.world.ledger import Ledger
 
 
 class Plan:

@@ -151,6 +151,11 @@ class Ledger:
         row = self.file.row("SELECT * FROM executions WHERE execution_id = ?", execution_id)
         return None if row is None else Execution(*row)
 
+    def has_transition(self, execution_id: str) -> bool:
+        """Whether an execution is a step of a plan; ``commitments`` tells which."""
+        statement = "SELECT 1 FROM transitions WHERE execution_id = ?"
+        return self.file.row(statement, execution_id) is not None
+
     def executions(self) -> Iterator[Execution]:
         """Every execution, sorted by id."""
         rows = self.file.select("SELECT * FROM executions ORDER BY execution_id")

@@ -173,8 +173,7 @@ UPDATE {{schema}}.transitions
   SET status = '{after}', outcome = ?3, spent_micro_usd = ?4, settled_seq = ?6
   WHERE execution_id = ?1 AND fence = ?2 AND status IN ({_words(allowed)})
   AND ?5 = max(0, reserve_micro_usd - ?4)
-  AND EXISTS (SELECT 1 FROM {{schema}}.executions WHERE execution_id = ?1
-    AND ?3 = CASE status WHEN '{fold.REUSED}' THEN '{fold.SUCCESS}' ELSE status END)""",  # noqa: S608
+  AND EXISTS (SELECT 1 FROM {{schema}}.executions WHERE execution_id = ?1 AND status = ?3)""",  # noqa: S608
         True,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.programs import (
+    ACHIEVE,
     EXPLAIN,
     PLAN,
     STEPS_ACHIEVE,
@@ -16,7 +17,7 @@ from tests.fixtures.programs import (
     ledger,
     world_command,
 )
-from tests.harness import MOCK, run
+from tests.harness import MOCK, REAL, run
 
 IN = "/artifacts/in/a.txt"
 LAST = 'predicate: artifact.exists, args: {path: "/artifacts/last/a.txt/outputs/last.txt"}'
@@ -156,6 +157,34 @@ def test_a_step_that_the_lane_forbids_is_refused(tmp_path: Path) -> None:
     assert ended.exit_code == 1
     assert b'"reason":"step_refused"' in ended.stdout
     assert b"lane_mode" in ended.stdout
+    assert "execution.requested" not in types(tmp_path / "w")
+
+
+def test_an_opt_in_that_no_processor_declares_is_refused_at_once(tmp_path: Path) -> None:
+    words = ("--goal", str(goal_file(tmp_path, LAST)), *REAL, "--json")
+
+    ended = run(*words, "--allow-env", "NO_SUCH", world=tmp_path / "w", command=STEPS_ACHIEVE)
+
+    assert ended.exit_code == 2
+    assert b'"code":"ERR_INPUTS"' in ended.stdout
+    assert b'"reason":"bad_value"' in ended.stdout
+    assert b"--allow-env NO_SUCH" in ended.stdout
+    assert not (tmp_path / "w").exists()
+
+
+def test_the_lane_is_asked_about_an_opt_in_whoever_declares_it(tmp_path: Path) -> None:
+    put(tmp_path / "w", path="/artifacts/raw/a.txt")
+    text = "predicate: artifact.exists, args: {path: /artifacts/text/a.txt/outputs/text.md}"
+
+    found = achieve(
+        goal_file(tmp_path, text),
+        *("--allow-env", "OPENAI_API_KEY"),  # the step that is needed has no secret
+        world=tmp_path / "w",
+        command=ACHIEVE,
+    )
+
+    assert found.error == ("ERR_CI_SAFETY", "step_refused", 1)
+    assert "lane_secrets" in found.message
     assert "execution.requested" not in types(tmp_path / "w")
 
 

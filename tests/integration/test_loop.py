@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -128,9 +129,12 @@ def test_many_jobs_make_what_one_makes(tmp_path: Path) -> None:
     assert len(made[0]) == 8
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "code", "reason"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
 def test_a_signal_settles_what_runs_and_the_loop_can_go_on(
-    signum: signal.Signals, code: int, tmp_path: Path
+    signum: signal.Signals, code: int, reason: str, tmp_path: Path
 ) -> None:
     world, goal = tmp_path / "w", goal_file(tmp_path, EACH)
     put(world, a="wait")
@@ -141,11 +145,38 @@ def test_a_signal_settles_what_runs_and_the_loop_can_go_on(
         stdout, _ = process.communicate()
 
     assert process.returncode == code
-    assert b'"reason":"interrupted"' in stdout or b'"reason":"terminated"' in stdout
-    assert [each["outcome"] for each in events(world, "transition.settled")] == ["error"]
+    assert json.loads(stdout)["error"]["reason"] == reason
+    [settled] = events(world, "transition.settled")
+    assert (settled["outcome"], settled["error"]["reason"]) == ("error", reason)
     check_at_rest(world)
     put(world, a="plain")
     assert achieve(goal, world=world).result["executions"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("plain", None), ("fail provider_refused", "provider_refused")]
+)
+def test_a_head_that_cannot_be_published_changes_nothing_and_is_told(
+    text: str, reason: str | None, tmp_path: Path
+) -> None:
+    world, goal = tmp_path / "w", goal_file(tmp_path, EACH)
+    put(world, a=text)
+    (world / "head.json.new").mkdir()  # where the next head is written first
+
+    found = achieve(goal, world=world)
+
+    if reason is None:
+        assert found.result["proof"] is not None
+    else:
+        assert found.error[1] == reason
+    last = json.loads(found.stderr.splitlines()[-1])
+    said = {key: last[key] for key in ("event", "execution_id", "code", "reason")}
+    assert said == {
+        "event": "execution.unrecorded",
+        "execution_id": "made",
+        "code": "ERR_INPUTS",
+        "reason": "world_unwritable",
+    }
 
 
 def test_a_killed_loop_is_gone_on_with(tmp_path: Path) -> None:

@@ -6,21 +6,22 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from processors.protocol import spawn
+from processors.protocol import marks, reaper, spawn
 
 THREADS = 6
 RUNS = 120
-# Leaves an orphan in its session, which is to be ended, and says something after that.
-LEAVING = "(sleep 50 &) ; echo done"
+# Leaves an orphan that has left its session, which is to be ended, and says something after that.
+LEAVING = "setsid sleep 50 & echo done"
 
 
 def test_no_run_ends_the_child_of_another(tmp_path: Path) -> None:
     stop = spawn.Stop()
 
-    def run(number: int) -> tuple[int, bytes]:
+    def run(number: int) -> tuple[int, bytes, int]:
+        attempt = f"test.{number}"
         ended = spawn.run(
             ["/bin/sh", "-c", LEAVING],
-            attempt=f"test.{number}",
+            attempt=attempt,
             env={"PATH": "/usr/bin:/bin"},
             secret_values=[],
             cwd=str(tmp_path),
@@ -31,9 +32,11 @@ def test_no_run_ends_the_child_of_another(tmp_path: Path) -> None:
             on_stderr_line=lambda _: None,
             stop=stop,
         )
-        return ended.returncode, bytes(ended.stdout.data)
+        left = [pid for pid in reaper.children() if marks.attempt_of(pid) == attempt]
+        return ended.returncode, bytes(ended.stdout.data), len(left)
 
     with ThreadPoolExecutor(THREADS) as pool:
         found = Counter(pool.map(run, range(RUNS)))
 
-    assert found == {(0, b"done\n"): RUNS}
+    assert found == {(0, b"done\n", 0): RUNS}
+    assert reaper.children() == []

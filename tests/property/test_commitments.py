@@ -232,12 +232,12 @@ def facts_of(state: str, event: str) -> list[Fact]:
         return [lives.allowed(NAME, PREFIX, 2)]
     if event == transitions.START:  # an execution that was given up may start again by itself
         return [lives.started(NAME, 2 if state == transitions.ABANDONED else 1)]
-    if state in (transitions.SETTLED, transitions.ABANDONED):  # its execution has ended already
-        return [lives.ended(NAME, 1, "error" if state == transitions.SETTLED else "abandoned")]
-    if event == transitions.ABANDON:
-        return _GONE
-    never = [lives.settled(NAME, 0, "killed"), lives.ended(NAME, 1, "error")]
-    return never if state == transitions.ADMITTED else _FAILED
+    if state == transitions.EXECUTING:
+        return _GONE if event == transitions.ABANDON else _FAILED
+    if event == transitions.ABANDON:  # nothing that runs is gone
+        return [lives.ended(NAME, 1, "abandoned")]
+    before = [lives.settled(NAME, 0, "killed")] if state == transitions.ADMITTED else []
+    return [*before, lives.ended(NAME, 1, "error")]
 
 
 @pytest.mark.proves("WL-2")

@@ -110,7 +110,6 @@ FREE = {
     ("fresh", "head"),
     ("fresh", "reads"),
     ("fresh", "written"),
-    ("attempts", "errors"),
     ("attempts", "retry"),
     ("pin", "pin"),
 }

@@ -254,6 +254,31 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
         "transitions:\n  - {ref: a/b@1, write_prefix: /artifacts/a/, use: {s: x}}\npredicates:\n",
         "line 6: transitions.0.use.s: world path",
     ),
+    "what is asked beside steps that say it": (
+        "predicates:\n",
+        (
+            "use: {a/b@1: {inputs: {x: 1}}}\n"
+            "transitions:\n  - {ref: a/b@1, write_prefix: /artifacts/a/}\npredicates:\n"
+        ),
+        "line 5: use: expected none beside transitions",
+    ),
+    "a step by what may not be used": (
+        "predicates:\n",
+        (
+            "processors: [a/c@1]\n"
+            "transitions:\n  - {ref: a/b@1, write_prefix: /artifacts/a/}\npredicates:\n"
+        ),
+        "line 7: transitions.0.ref: a/b@1 is none of processors",
+    ),
+    "a step for each of what it does not use": (
+        "predicates:\n",
+        (
+            "transitions:\n  - ref: a/b@1\n    for_each: '/artifacts/in/{n}'\n"
+            "    write_prefix: '/artifacts/{n}/'\n    use: {s: '/artifacts/other/{n}'}\n"
+            "predicates:\n"
+        ),
+        "line 7: transitions.0.for_each: expected one of the paths of use",
+    ),
     "a key twice": ("name: one", "name: one\nname: two", "line 1: a key is given twice"),
     "an alias": ("name: one", "name: &a one\nsummary: *a", "line 3: an alias"),
     "no YAML": ("name: one", "name: [", "line 4: while parsing"),

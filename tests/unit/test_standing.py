@@ -180,6 +180,9 @@ def test_a_proof_is_the_same_whatever_else_happens_in_the_world(world: World) ->
     assert again.status == fold.SATISFIED
     assert again.proof not in (None, first)
     put(world, "/artifacts/elsewhere", b"new")
+    with snapshot.of(world) as seen:
+        verdicts = {stated.name: judging.judge(stated, seen) for stated in goal().proving}
+    assert digests.of_bytes(standing.proof_of(goal(), verdicts)) == again.proof
     assert standing.prove(world, "one").proof == again.proof
 
 

@@ -189,8 +189,9 @@ def transitions() -> str:
     lines = [
         "# Transitions",
         "",
-        "A transition is one step of a plan on its way: a goal, a step, an attempt. This is all that may",  # noqa: E501 - a line of the page
-        "happen to one; an empty cell is an illegal move, and the ledger refuses the fact.",
+        "A transition is one step of a plan on its way: a goal, a step, an attempt. This is all",
+        "that may happen to one; an empty cell is an illegal move, whose fact the ledger refuses.",
+        "A refusal alone is a receipt: the ledger keeps no state of it and takes it anywhere.",
         "",
         "```mermaid",
         loop.diagram(),
