@@ -14,7 +14,6 @@ LEGAL = {
     ("proposed", "admit"): "admitted",
     ("proposed", "refuse"): "refused",
     ("admitted", "start"): "executing",
-    ("admitted", "settle"): "settled",
     ("executing", "settle"): "settled",
     ("executing", "abandon"): "abandoned",
 }
