@@ -58,6 +58,7 @@ class Operator:
         produces: Templates of what exists afterwards.
         cost_micro_usd: The estimate for one execution.
         time_ms: The estimate for one execution.
+        number: Which of the goal's transitions it is, from 1; 0 where the goal spells none out.
     """
 
     ref: str
@@ -65,6 +66,12 @@ class Operator:
     produces: tuple[str, ...]
     cost_micro_usd: int
     time_ms: int
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tells it from the task's other operators."""
+        return f"{self.ref}#{self.number}" if self.number else self.ref
 
     def __post_init__(self) -> None:
         if refs.parse_ref(self.ref) is None:
@@ -182,13 +189,13 @@ class Task:
         operators: What may be used.
         facts: What exists.
         wants: What must exist.
-        transitions: Refs of the only operators to use, in the order to use them; None for any.
+        transitions: Names of the only operators to use, in the order to use them; None for any.
 
     Raises:
-        DomainError: A ref is declared twice, or a transition's ref is not declared.
+        DomainError: A name is declared twice, or a transition's ref is not declared.
     """
 
-    __slots__ = ("facts", "goal", "head", "operators", "transitions", "wants")
+    __slots__ = ("_stages", "facts", "goal", "head", "operators", "transitions", "wants")
 
     def __init__(
         self,
@@ -200,26 +207,27 @@ class Task:
         wants: Iterable[Want],
         transitions: Iterable[str] | None = None,
     ) -> None:
-        declared = {operator.ref: operator for operator in sorted(set(operators), key=_ref)}
+        declared = {operator.name: operator for operator in sorted(set(operators), key=_name)}
         if len(declared) != len(set(operators)):
-            raise DomainError("repeated_operator", "a ref is declared with different effects")
+            raise DomainError("repeated_operator", "a name is declared with different effects")
         self.transitions = None if transitions is None else tuple(transitions)
         if self.transitions is not None:
             if len(set(self.transitions)) != len(self.transitions):
                 raise DomainError("repeated_transition", "a transition is listed twice")
-            for ref in self.transitions:
-                if ref not in declared:
-                    raise DomainError("unknown_transition", f"{ref!a} is not declared")
-            declared = {ref: declared[ref] for ref in sorted(self.transitions)}
+            for name in self.transitions:
+                if name not in declared:
+                    raise DomainError("unknown_transition", f"{name!a} is not declared")
+            declared = {name: declared[name] for name in sorted(self.transitions)}
+        self._stages = {name: place for place, name in enumerate(self.transitions or ())}
         self.goal = goal
         self.head = head
         self.operators = tuple(declared.values())
         self.facts = facts if isinstance(facts, Facts) else Facts(facts)
         self.wants = tuple(sorted(set(wants), key=_want_key))
 
-    def stage(self, ref: str) -> int:
+    def stage(self, operator: Operator) -> int:
         """Where an operator stands in the order of transitions; 0 for all where none is fixed."""
-        return 0 if self.transitions is None else self.transitions.index(ref)
+        return self._stages.get(operator.name, 0)
 
 
 def wildcards(template: str) -> list[str]:
@@ -268,8 +276,8 @@ def write_prefix(template: str) -> str:
     return prefix
 
 
-def _ref(operator: Operator) -> str:
-    return operator.ref
+def _name(operator: Operator) -> str:
+    return operator.name
 
 
 def _want_key(want: Want) -> tuple[str, tuple[str, ...]]:

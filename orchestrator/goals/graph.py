@@ -71,7 +71,7 @@ class Way:
     @property
     def key(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
         """What tells it from every other way, and in which order they come."""
-        return self.prefix, self.rule.operator.ref, self.own
+        return self.prefix, self.rule.operator.name, self.own
 
 
 class Graph:

@@ -140,8 +140,7 @@ class Rule:
 def rules(task: domain.Task) -> list[Rule]:
     """The operators of a task, compiled."""
     return [
-        Rule(operator, index, task.stage(operator.ref))
-        for index, operator in enumerate(task.operators)
+        Rule(operator, index, task.stage(operator)) for index, operator in enumerate(task.operators)
     ]
 
 

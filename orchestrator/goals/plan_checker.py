@@ -41,8 +41,8 @@ _PLAN = frozenset(
 ) | {"wants"}
 _NO_PLAN = frozenset(("goal", "head", "missing", "reachable", "schema", "transitions", "want"))
 _STEP = frozenset(
-    ("bindings", "cost_micro_usd", "id", "inputs", "produces", "ref", "sources", "time_ms")
-) | {"write_prefix"}
+    ("bindings", "cost_micro_usd", "id", "inputs", "operator", "produces", "ref", "sources")
+) | {"time_ms", "write_prefix"}
 _RESERVED = (paths.ATTACHED, paths.EXECUTIONS)
 
 
@@ -161,7 +161,7 @@ class _Effects:
 
 
 def _effects(task: Task) -> dict[str, _Effects]:
-    return {each.ref: _Effects(each, task.stage(each.ref)) for each in task.operators}
+    return {each.name: _Effects(each, task.stage(each)) for each in task.operators}
 
 
 def _check_plan(document: dict[object, object], task: Task) -> None:
@@ -270,21 +270,22 @@ class _Sources:
 
 def _grouped(steps: list[object], effects: dict[str, _Effects]) -> dict[str, list[dict[str, Any]]]:
     """The steps of each operator, if they are numbered in order and follow the transitions."""
-    groups: dict[str, list[dict[str, Any]]] = {ref: [] for ref in effects}
+    groups: dict[str, list[dict[str, Any]]] = {name: [] for name in effects}
     stage = 0
     for number, step in enumerate(steps, 1):
         where = f"s{number}"
         if not isinstance(step, dict) or step.keys() != _STEP:
             raise _RejectedError("bad_shape", where)
-        ref = step["ref"]
-        if not isinstance(ref, str) or ref not in effects:
+        name = step["operator"]
+        if not isinstance(name, str) or name not in effects:
             raise _RejectedError("unknown_operator", where)
+        _require(step["ref"] == effects[name].operator.ref, "wrong_ref", where)
         if step["id"] != where:
             raise _RejectedError("bad_id", where)
-        if effects[ref].stage < stage:
+        if effects[name].stage < stage:
             raise _RejectedError("against_transitions", where)
-        stage = effects[ref].stage
-        groups[ref].append(step)
+        stage = effects[name].stage
+        groups[name].append(step)
     return groups
 
 
@@ -375,10 +376,10 @@ def _check_no_plan(document: dict[object, object], task: Task) -> None:
 
 def _instances(entry: object, effects: _Effects) -> list[str]:
     """What the listed instances of one operator make."""
-    where = effects.operator.ref
-    if not isinstance(entry, dict) or entry.keys() != {"instances", "names", "ref"}:
+    where = effects.operator.name
+    if not isinstance(entry, dict) or entry.keys() != {"instances", "names", "operator"}:
         raise _RejectedError("bad_shape", where)
-    _require(entry["ref"] == where and entry["names"] == effects.bound, "bad_shape", where)
+    _require(entry["operator"] == where and entry["names"] == effects.bound, "bad_shape", where)
     rows = entry["instances"]
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise _RejectedError("bad_shape", where)
@@ -421,7 +422,7 @@ def _check_closed(effects: _Effects, ordered: list[str], reached: set[str]) -> N
         values = dict(zip(names, row, strict=True))
         made = [pattern.fill(values) for pattern in effects.produces]
         if not reached.issuperset(made) and _are_of_a_world([effects.prefix.fill(values)], made):
-            raise _RejectedError("not_closed", effects.operator.ref)
+            raise _RejectedError("not_closed", effects.operator.name)
 
 
 def _check_outside(document: dict[object, object], task: Task, reached: set[str]) -> None:

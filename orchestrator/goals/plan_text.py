@@ -67,7 +67,7 @@ def _no_plan_text(document: dict[str, Json]) -> str:
     for entry in objects(document, "reachable"):
         instances = entry["instances"]
         assert isinstance(instances, list)
-        lines.append(f"  {text(entry, 'ref')}: {_number(len(instances), 'step')}")
+        lines.append(f"  {text(entry, 'operator')}: {_number(len(instances), 'step')}")
     return "\n".join(lines) + "\n"
 
 

@@ -214,6 +214,7 @@ def _plan_document(task: Task, aims: list[_Aim], arranged: Arrangement) -> dict[
                 "cost_micro_usd": operator.cost_micro_usd,
                 "id": names[way.prefix],
                 "inputs": dict(zip(rule.inputs, way.requires, strict=True)),
+                "operator": operator.name,
                 "produces": list(way.products),
                 "ref": operator.ref,
                 "sources": sources,
@@ -263,7 +264,7 @@ def _no_plan_document(graph: Graph, want: Want, missing: str | None) -> dict[str
             {
                 "instances": [list(values) for values in sorted(closure.instances[rule.index])],
                 "names": list(rule.names),
-                "ref": rule.operator.ref,
+                "operator": rule.operator.name,
             }
             for rule in graph.rules
         ],

@@ -149,7 +149,7 @@ class _Run:
         self._proposed = proposed
         self._prefix = shapes.text(step, "write_prefix")
         self._ref = shapes.text(step, "ref")
-        self._means = usable[self._ref]
+        self._means = usable[shapes.text(step, "operator")]
         self._use = {name: str(path) for name, path in shapes.members(step, "inputs").items()}
         registry = self._means.processor.registry
         named = [name for name in self._means.processor.secrets if name in how.allow_env]

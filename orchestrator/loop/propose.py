@@ -99,7 +99,7 @@ class Proposed:
 
 
 def means(goal: Goal, folder: str) -> dict[str, Means]:
-    """What a goal may use, by ref.
+    """What a goal may use, by the name of its operator.
 
     Args:
         goal: The goal.
@@ -111,13 +111,11 @@ def means(goal: Goal, folder: str) -> dict[str, Means]:
     """
     listed = goal.processors or processors.known_refs(folder)
     if goal.transitions:
-        every = [_spelled(step, folder) for step in goal.transitions]
+        every = [_spelled(step, number, folder) for number, step in enumerate(goal.transitions, 1)]
     else:
         loaded = [_load(ref, folder) for ref in listed]
         every = [_declared(each, goal) for each in loaded if each.products]
-    found = {each.operator.ref: each for each in every}
-    if len(found) != len(every):
-        raise _invalid(goal, "transitions use a processor twice, and each has one set of effects")
+    found = {each.operator.name: each for each in every}
     if unknown := sorted({*goal.inputs} - {*found}):
         raise _invalid(goal, f"use: {unknown[0]} is none of the goal's processors")
     return found
@@ -242,25 +240,25 @@ def _declared(processor: Processor, goal: Goal) -> Means:
     return Means(processor, operator, goal.inputs.get(str(processor.ref), {}))
 
 
-def _spelled(step: Json, folder: str) -> Means:
+def _spelled(step: Json, number: int, folder: str) -> Means:
     """A processor as a step of the goal file uses it: where it reads and writes is said there."""
     own = shapes.members({"step": step}, "step")
     processor = _load(shapes.text(own, "ref"), folder)
     use = {name: str(path) for name, path in shapes.members(own, "use").items()}
-    operator = _operator(processor, use, shapes.text(own, "write_prefix"))
+    operator = _operator(processor, use, shapes.text(own, "write_prefix"), number)
     return Means(processor, operator, shapes.members(own, "inputs"))
 
 
 def _check_inputs(found: Proposed, usable: dict[str, Means]) -> None:
     """Refuse a plan of which a processor would refuse what the goal asks it with."""
-    for ref in sorted({shapes.text(step, "ref") for step in found.steps}):
-        schema = shapes.members(usable[ref].processor.registry, "inputs")
-        if (wrong := input_schema.problem(usable[ref].inputs, schema)) is not None:
-            raise _invalid(found.goal, f"what {ref} is asked with: {wrong}")
+    for name in sorted({shapes.text(step, "operator") for step in found.steps}):
+        schema = shapes.members(usable[name].processor.registry, "inputs")
+        if (wrong := input_schema.problem(usable[name].inputs, schema)) is not None:
+            raise _invalid(found.goal, f"what {name} is asked with: {wrong}")
 
 
 def _operator(
-    processor: Processor, requires: dict[str, str], prefix: str | None = None
+    processor: Processor, requires: dict[str, str], prefix: str | None = None, number: int = 0
 ) -> Operator:
     cost = shapes.members(processor.registry, "cost")
     produces = processor.products
@@ -273,6 +271,7 @@ def _operator(
             produces=tuple(produces),
             cost_micro_usd=shapes.count(cost, "estimate_micro_usd"),
             time_ms=shapes.count(cost, "estimate_ms") if "estimate_ms" in cost else 0,
+            number=number,
         )
     except DomainError as error:
         raise inputs_error("invalid_goal", f"no plan can use {processor.ref}: {error}") from None

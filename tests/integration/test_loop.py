@@ -276,6 +276,24 @@ def test_steps_that_a_goal_spells_out_are_the_only_ones(tmp_path: Path) -> None:
     assert settled["effects"] == ["/artifacts/mine/a/outputs/step.txt"]
 
 
+def test_a_goal_can_spell_out_one_processor_twice(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    put(world, a="plain")
+    own = "predicate: artifact.exists, args: {path: /artifacts/second/outputs/step.txt}"
+    spelled = (
+        "transitions:\n"
+        "  - {ref: hostile/step@1, write_prefix: /artifacts/first/,"
+        " use: {source: /artifacts/in/a}}\n"
+        "  - {ref: hostile/step@1, write_prefix: /artifacts/second/,"
+        " use: {source: /artifacts/first/outputs/step.txt}}"
+    )
+
+    found = achieve(goal_file(tmp_path, own, more=spelled), world=world).result
+
+    assert [step["step"] for step in found["steps"]] == ["/artifacts/first/", "/artifacts/second/"]
+    check_at_rest(world)
+
+
 @pytest.mark.parametrize(
     ("lost", "refs"),
     [

@@ -69,7 +69,7 @@ def reached(task: Task, facts: set[str], names: str) -> tuple[list[Step], set[st
         wildcards = sorted({name for each in templates for name in re.findall(r"{(\w+)}", each)})
         for values in itertools.product(names, repeat=len(wildcards)):
             filled = dict(zip(wildcards, values, strict=True))
-            every.append(Step(operator, task.stage(operator.ref), filled))
+            every.append(Step(operator, task.stage(operator), filled))
     closed, taken = set(facts), []
     for stage in sorted({step.stage for step in every}):
         size = -1
@@ -133,6 +133,7 @@ def written(task: Task, steps: tuple[Step, ...]) -> dict[str, Json]:
                 "id": ids[step],
                 "inputs": dict(zip(named, step.requires, strict=True)),
                 "produces": list(step.produces),
+                "operator": step.operator.name,
                 "ref": step.operator.ref,
                 "sources": {
                     name: source(fact) for name, fact in zip(named, step.requires, strict=True)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -100,6 +101,9 @@ def wants(operators: list[Operator]) -> st.SearchStrategy[Want]:
 def tasks(draw: st.DrawFn) -> Task:
     """A small domain and what is wanted of it."""
     declared = [draw(operators(ref)) for ref in REFS[: draw(st.integers(1, 4))]]
+    spelled = draw(st.integers(0, 2))  # 1: the goal spells them out; 2: all are of one processor
+    if spelled == 2:
+        declared = [replace(each, ref=REFS[0], number=at) for at, each in enumerate(declared, 1)]
     raw = st.sampled_from(["/artifacts/raw/a", "/artifacts/raw/b", "/artifacts/in/b.pdf"])
     task = Task(
         goal="g",
@@ -107,7 +111,7 @@ def tasks(draw: st.DrawFn) -> Task:
         operators=declared,
         facts=draw(st.lists(raw | st.sampled_from(FACTS), max_size=5)),
         wants=draw(st.lists(wants(declared), min_size=1, max_size=2)),
-        transitions=draw(st.none() | st.none() | st.permutations([each.ref for each in declared])),
+        transitions=draw(st.permutations([each.name for each in declared])) if spelled else None,
     )
     note(f"{task.operators} {task.facts.sorted} {task.wants} {task.transitions}")
     return task

@@ -51,6 +51,7 @@ def test_a_fan_of_two_stages_is_planned_with_its_links() -> None:
         "cost_micro_usd": 5,
         "id": "s3",
         "inputs": {"in0": "/artifacts/text/a/outputs/text.md"},
+        "operator": "llm/chat@1",
         "produces": ["/artifacts/chat/a/outputs/reply.md"],
         "ref": "llm/chat@1",
         "sources": {"in0": "s1"},
@@ -205,8 +206,8 @@ def test_no_plan_comes_with_all_that_can_be_reached() -> None:
 
     assert certificate["missing"] == REPLY.format(name="b")
     assert certificate["reachable"] == [
-        {"instances": [["a"]], "names": ["name"], "ref": "doc/extract@1"},
-        {"instances": [["a"]], "names": ["name"], "ref": "llm/chat@1"},
+        {"instances": [["a"]], "names": ["name"], "operator": "doc/extract@1"},
+        {"instances": [["a"]], "names": ["name"], "operator": "llm/chat@1"},
     ]
 
 
