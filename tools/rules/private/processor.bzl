@@ -118,6 +118,6 @@ def processor(name, main_deps, provider_deps = [], packages = [], **kwargs):
         registry = "registry.yaml",
         deps = [":main", "//processors/protocol:runtime"],
         wheels = [whl(package) for package in packages],
-        visibility = ["//:__pkg__", "//tests:__subpackages__", "//tools/bench:__pkg__"],
+        visibility = ["//:__pkg__", "//tests:__subpackages__", "//tools/bench:__subpackages__"],
         **kwargs
     )

@@ -1,0 +1,1 @@
+"""What a step costs here and in other programs that run steps."""
