@@ -1,7 +1,6 @@
-r"""Steps: what they cost here and in doit, luigi, parsl, dbos, snakemake and redun, as ratios.
+"""Steps: what they cost here and in doit, luigi, parsl, dbos, snakemake and redun, as ratios.
 
-    python3 -m pip install --target FOLDER --python-version 3.13 --only-binary=:all: \
-        -r tools/bench/peers/peers.txt
+    uv pip install --target FOLDER --python-version 3.13 -r tools/bench/peers/peers.txt
     tools/bazel run //tools/bench/peers -- --peers FOLDER [--rounds N] [--only NAME,...]
 
 Everyone is given the same child: the main of ``llm/chat@1`` in mock with its payload on stdin, run
