@@ -22,6 +22,8 @@ def account_lines(account: Account) -> list[str]:
         lines.append(f"{artifact['path']}")
         lines += _rows((name, artifact[name]) for name in ("cid", "size_bytes", "mime"))
         lines += _rows([("put", _put(artifact["put"]))])
+        if isinstance(source := artifact["source"], dict):
+            lines += _rows([("source", f"folder {source['folder']} of goal {source['goal']}")])
     if isinstance(execution, dict):
         lines += _execution_lines(execution)
     else:

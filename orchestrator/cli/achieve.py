@@ -27,7 +27,7 @@ FLAGS = (
     Flag("--adapter", "local|modal", "where processors run", required=True),
     Flag("--mode", "mock|real", "whether they may reach what is real", required=True),
     Flag("--jobs", "N", "how many run at once; 1 by default"),
-    Flag("--verify", "", "hash the bytes again that only have to be there"),
+    Flag("--verify", "", "hash all bytes again, of sources and of what only has to be there"),
     Flag(
         "--allow-env", "NAME", "opt a declared secret in, by its variable (lane dev)", repeats=True
     ),
@@ -62,7 +62,8 @@ def _achieve(call: Call, root: str) -> tuple[dict[str, Json], list[str]]:
     goal = read_goal(given.require(GOAL.name))
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, stop.request)  # what runs is ended and settled first
-    found = achieve(goal, how, verify=given.has("--verify"))
+    folder = os.path.dirname(given.require(GOAL.name)) or "."
+    found = achieve(goal, how, folder=folder, verify=given.has("--verify"))
     return found.as_json(), _lines(found)
 
 
@@ -89,6 +90,9 @@ def _jobs(text: str) -> int:
 def _lines(found: Achieved) -> list[str]:
     executions = sum(len(each.executions) for each in found.ended)
     lines = [f"satisfied  {found.goal.name}, proof {found.proof}"]
+    if found.brought is not None:
+        put, removed = len(found.brought.put), len(found.brought.removed)
+        lines.append(f"  sources: {put} file(s) brought in, {removed} gone")
     lines += [f"  {each.ref}  {each.step}" for each in found.ended]
     spent = 0 if found.budget is None else found.budget.spent_micro_usd
     lines.append(f"  {executions} execution(s); {spent} micro-USD spent on the goal so far")

@@ -60,7 +60,7 @@ def moved(item: Json, old_prefix: str, new_prefix: str) -> Output:
 
 def attached(artifact: Artifact) -> Data:
     """``artifact.put`` of a file that came from outside."""
-    return {**artifact.as_json(), "mime": "application/octet-stream"}
+    return {**artifact.as_json(), "mime": "application/octet-stream", "source": None}
 
 
 def refused(request: Request, error: ContractError) -> Data:

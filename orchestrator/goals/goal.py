@@ -61,11 +61,13 @@ class Goal:
         processors: The refs that may be used, or None for all.
         transitions: Steps that the file spells out, in its order.
         inputs: What a processor is asked with, by its ref; one that is not named gets no inputs.
+        sources: Prefix of the world → the folder whose files are brought there, as the file names
+            it: below the folder of the file.
     """
 
     __slots__ = (
         *("budget_micro_usd", "document", "inputs", "name", "predicates"),
-        *("processors", "transitions"),
+        *("processors", "sources", "transitions"),
     )
 
     def __init__(self, document: dict[str, Json]) -> None:
@@ -78,6 +80,8 @@ class Goal:
         self.transitions = _items(document, "transitions")
         use = shapes.members(document, "use")
         self.inputs = {ref: shapes.members(shapes.members(use, ref), "inputs") for ref in use}
+        brought = shapes.members(document, "sources") if "sources" in document else {}
+        self.sources = {prefix: str(folder) for prefix, folder in brought.items()}
 
     @property
     def id(self) -> str:
@@ -104,7 +108,8 @@ def parse(data: bytes) -> Goal:
         document = parse_object(data, "it", bytes_max=DOCUMENT_BYTES_MAX)
     except ContractError as error:
         raise _corrupt(error.message) from None
-    if (wrong := shapes.problem(document, _GOAL, "goal")) is not None:
+    shape = _WITH_SOURCES if "sources" in document else _GOAL
+    if (wrong := shapes.problem(document, shape, "goal")) is not None:
         raise _corrupt(wrong)
     return Goal(document)
 
@@ -159,4 +164,10 @@ _GOAL: shapes.Shape = {
     "processors": lambda value: value is None or shapes.is_list(value),
     "transitions": shapes.is_list,
     "use": _are_uses,
+}
+
+# What a goal that brings nothing in leaves out.
+_WITH_SOURCES: shapes.Shape = {
+    **_GOAL,
+    "sources": lambda value: isinstance(value, dict) and all(map(shapes.is_text, value.values())),
 }

@@ -31,6 +31,7 @@ from processors.protocol.refs import NAME_GRAMMAR, REF_GRAMMAR
 FILE_BYTES_MAX = 262_144
 PREDICATES_MAX = 100
 TRANSITIONS_MAX = 1_000
+SOURCES_MAX = 16
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_GRAMMAR}$")]
 Ref = Annotated[str, StringConstraints(pattern=f"^{REF_GRAMMAR}$")]
@@ -77,6 +78,9 @@ class GoalFile(_Closed):
     summary: Annotated[str, StringConstraints(min_length=1, max_length=500)]
     budget_micro_usd: Annotated[int, Field(ge=0, le=10**12)]
     predicates: Annotated[list[PredicateEntry], Field(min_length=1, max_length=PREDICATES_MAX)]
+    sources: Annotated[dict[Path, Path], Field(max_length=SOURCES_MAX)] = Field(
+        default_factory=dict
+    )
     processors: Annotated[list[Ref], Field(min_length=1, max_length=1_000)] | None = None
     transitions: Annotated[list[TransitionEntry], Field(max_length=TRANSITIONS_MAX)] = Field(
         default_factory=list
@@ -91,6 +95,8 @@ class GoalFile(_Closed):
         found["predicates"] = [each.model_dump(mode="json") for each in ordered]
         if self.processors is not None:
             found["processors"] = list[Json](sorted(self.processors))
+        if not self.sources:
+            del found["sources"]
         return found
 
 
@@ -167,7 +173,22 @@ def _check(found: GoalFile) -> None:
     for index, ref in enumerate(found.processors or []):
         if ref in (found.processors or [])[:index]:
             raise _MistakeError(("processors", index), f"{ref} is listed twice; expected it once")
+    for prefix, folder in found.sources.items():
+        _check_source(prefix, folder)
     _check_spelled(found)
+
+
+def _check_source(prefix: str, folder: str) -> None:
+    """A source leads from a folder below the file's to a folder of the world."""
+    place: Place = ("sources", prefix)
+    try:
+        canonical_ = paths.canonical_prefix(prefix)
+    except ContractError as error:
+        raise _MistakeError(place, error.message) from None
+    if canonical_ != prefix:
+        raise _MistakeError(place, f"expected the prefix as {canonical_!a}")
+    if any(part in ("", ".", "..") or "\0" in part for part in folder.split("/")):
+        raise _MistakeError(place, f"{folder!a} is no plain path of a folder below the file's own")
 
 
 def _check_predicate(entry: PredicateEntry, place: Place) -> None:

@@ -15,7 +15,7 @@ from orchestrator.goals import goal as goals
 from orchestrator.goals import snapshot, standing
 from orchestrator.loop import propose, settlement
 from orchestrator.loop.execute import STDERR, execute
-from orchestrator.world import commitments, fold, heads
+from orchestrator.world import commitments, fold, heads, source_folders
 from orchestrator.world.world import World
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, adapter_error, inputs_error
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.loop.execute import Ended, How
     from orchestrator.loop.propose import Proposed
     from orchestrator.world.commitments import Budget
+    from orchestrator.world.source_folders import Brought
 
 ROUNDS_MAX = 16  # each makes visible what the next one has to plan for; a longer chain is one plan
 
@@ -39,16 +40,18 @@ class Achieved:
         proof: The id of its proof.
         plans: The ids of the plans that were proposed.
         ended: How each step ended that was begun.
+        brought: What its sources brought in.
         budget: The goal's, at the end.
     """
 
-    __slots__ = ("budget", "ended", "goal", "plans", "proof")
+    __slots__ = ("brought", "budget", "ended", "goal", "plans", "proof")
 
     def __init__(self, goal: Goal) -> None:
         self.goal = goal
         self.proof: str | None = None
         self.plans: list[str] = []
         self.ended: list[Ended] = []
+        self.brought: Brought | None = None
         self.budget: Budget | None = None
 
     def as_json(self) -> dict[str, Json]:
@@ -57,6 +60,7 @@ class Achieved:
             "goal": self.goal.id,
             "name": self.goal.name,
             "proof": self.proof,
+            "sources": None if self.brought is None else self.brought.as_json(),
             "plans": list[Json](self.plans),
             "executions": sum(len(each.executions) for each in self.ended),
             "steps": [each.as_json() for each in self.ended],
@@ -64,12 +68,13 @@ class Achieved:
         }
 
 
-def achieve(goal: Goal, how: How, *, verify: bool = False) -> Achieved:
+def achieve(goal: Goal, how: How, *, folder: str, verify: bool = False) -> Achieved:
     """Make a goal true and prove it.
 
     Args:
         goal: The goal.
         how: How its steps run, and in which world.
+        folder: Where the goal's sources lie.
         verify: Whether bytes that only have to be there are hashed again.
 
     Raises:
@@ -89,6 +94,10 @@ def achieve(goal: Goal, how: How, *, verify: bool = False) -> Achieved:
         _fund(world, goal)
         found = Achieved(goal)
         try:
+            if goal.sources:
+                found.brought = source_folders.bring_in(
+                    world, goal.name, folder, goal.sources, verify=verify
+                )
             _rounds(world, found, usable, how, verify=verify)
         finally:  # the loop itself has no execution's id
             publish(world, setting, Trail(goal.name, STDERR))

@@ -19,7 +19,7 @@ FORMAT = 2  # of a world; counts up when projections change. Events are never re
 # What an event of each type is written as today.
 VERSIONS = {
     "world.created": 1,
-    "artifact.put": 1,
+    "artifact.put": 2,
     "artifact.removed": 1,
     "execution.requested": 1,
     "execution.refused": 1,
@@ -70,6 +70,11 @@ def _are_named_files(value: Json) -> bool:
     return isinstance(value, dict) and all(
         refs.is_name(name) and grammar.is_file(item) for name, item in value.items()
     )
+
+
+def _is_source_or_null(value: Json) -> bool:
+    """The goal and the folder that its file names, of what a source brought in; else null."""
+    return value is None or shapes.problem(value, _SOURCE, "source") is None
 
 
 def _are_outputs(value: Json) -> bool:
@@ -125,6 +130,11 @@ def _settled_rule(data: dict[str, Json]) -> str | None:
 
 _OUTPUT: shapes.Shape = {**grammar.FILE, "mime": shapes.is_text}
 
+_SOURCE: shapes.Shape = {
+    "goal": lambda value: isinstance(value, str) and refs.is_name(value),
+    "folder": shapes.is_text,
+}
+
 _QUESTION: shapes.Shape = {
     "lane": shapes.is_text,
     "adapter": shapes.is_text,
@@ -138,6 +148,7 @@ _QUESTION: shapes.Shape = {
 _SHAPES: dict[tuple[str, int], shapes.Shape] = {
     ("world.created", 1): {"world": grammar.is_world_id, "format": grammar.is_positive},
     ("artifact.put", 1): _OUTPUT,
+    ("artifact.put", 2): {**_OUTPUT, "source": _is_source_or_null},
     ("artifact.removed", 1): {"path": grammar.is_path},
     ("execution.requested", 1): {
         "execution_id": grammar.is_execution_id,

@@ -310,6 +310,7 @@ def _transition_settled(event: Event) -> list[Change]:
 _FOLDS: dict[tuple[str, int], Fold] = {
     ("world.created", 1): lambda _: [],
     ("artifact.put", 1): _artifact_put,
+    ("artifact.put", 2): _artifact_put,
     ("artifact.removed", 1): _artifact_removed,
     ("execution.requested", 1): _requested,
     # A refused proposal changes nothing that is known, its id included.

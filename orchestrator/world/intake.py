@@ -17,7 +17,7 @@ from processors.protocol.errors import ContractError, inputs_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     type Data = dict[str, Json]
 
@@ -49,18 +49,27 @@ def sources(source: str, target: str) -> dict[str, str]:
     folder = _target(target.removesuffix("/"))
     found: dict[str, str] = {}
     for file in _files(source):
-        name = os.path.relpath(file, source)
-        if "%" in name:  # it would be taken for an escape
-            raise inputs_error("path_bad_percent", f"{file!a}: a world path has no percent sign")
-        path = _target(f"{folder}/{name}")
-        if path in found:
-            raise inputs_error(
-                "unwritable_target", f"{file!a} and {found[path]!a} have one world path, {path!a}"
-            )
-        found[path] = file
+        add(found, f"{folder}/", os.path.relpath(file, source), file)
     if not found:
         raise inputs_error("unreadable_file", f"{source!a} holds no file")
     return dict(sorted(found.items()))
+
+
+def add(found: dict[str, str], prefix: str, name: str, file: str) -> None:
+    """Add a file below a prefix of the world to those that are to be brought in.
+
+    Raises:
+        ContractError: ``ERR_INPUTS``: a ``path_*`` reason, or ``unwritable_target`` if another file
+            has its path.
+    """
+    if "%" in name:  # it would be taken for an escape
+        raise inputs_error("path_bad_percent", f"{file!a}: a world path has no percent sign")
+    path = _target(prefix + name)
+    if path in found:
+        raise inputs_error(
+            "unwritable_target", f"{file!a} and {found[path]!a} have one world path, {path!a}"
+        )
+    found[path] = file
 
 
 def put(world: World, files: dict[str, str], progress: Callable[[int], None]) -> list[Data]:
@@ -77,7 +86,7 @@ def put(world: World, files: dict[str, str], progress: Callable[[int], None]) ->
         ContractError: ``ERR_INPUTS``: ``unreadable_file``, ``prefix_occupied``,
             ``unwritable_target``, ``world_unwritable`` or ``world_busy``.
     """
-    _check_all(world, files)  # before anything is copied
+    check_places(world, files)  # before anything is copied
     facts: list[Data] = []
     with world.objects.placing() as placing:
         for count, (path, file) in enumerate(files.items(), start=1):
@@ -86,16 +95,15 @@ def put(world: World, files: dict[str, str], progress: Callable[[int], None]) ->
                 cid, size_bytes = placing.copy(fd)
             finally:
                 os.close(fd)
-            mime = mime_of(path)
-            facts.append({"path": path, "cid": cid, "size_bytes": size_bytes, "mime": mime})
+            facts.append(fact(path, cid, size_bytes, None))
             progress(count)
         placing.place()
         with world.ledger.writing() as transaction:
-            _check_all(world, files)
+            check_places(world, files)
             for data in facts:
-                if not _is_there(world, data):
+                if not is_there(world, data):
                     transaction.append("artifact.put", data)
-    return facts
+    return [{name: item for name, item in data.items() if name != "source"} for data in facts]
 
 
 def remove(world: World, text: str) -> str:
@@ -153,7 +161,12 @@ def _target(text: str) -> str:
     return path
 
 
-def _check_all(world: World, files: dict[str, str]) -> None:
+def check_places(world: World, files: Iterable[str]) -> None:
+    """Refuse world paths where files from outside may not come.
+
+    Raises:
+        ContractError: ``ERR_INPUTS``: ``prefix_occupied`` or ``unwritable_target``.
+    """
     running = [execution.write_prefix for execution in world.ledger.running()]
     checked: set[str] = set()
     for path in files:
@@ -179,6 +192,13 @@ def _check_outer(world: World, path: str, checked: set[str]) -> None:
         checked.add(outer)
 
 
-def _is_there(world: World, data: Data) -> bool:
+def fact(path: str, cid: str, size_bytes: int, source: Data | None) -> Data:
+    """``artifact.put``; the source is the one of a goal that brought it in, or None."""
+    file: Data = {"path": path, "cid": cid, "size_bytes": size_bytes, "mime": mime_of(path)}
+    return {**file, "source": source}
+
+
+def is_there(world: World, data: Data) -> bool:
+    """Whether what ``artifact.put`` would say is so already."""
     found = world.ledger.artifact(str(data["path"]))
     return found is not None and (found.cid, found.mime) == (data["cid"], data["mime"])

@@ -46,6 +46,7 @@ def of(world: World, subject: str) -> Account:
         "size_bytes": found.size_bytes,
         "mime": found.mime,
         "put": _brief(event),
+        "source": event.data.get("source"),
     }
     maker = event.data.get("execution_id")
     execution = _execution(ledger, maker) if isinstance(maker, str) else None

@@ -43,8 +43,9 @@ def said(line: str, folder: Path) -> str:
 
 @pytest.mark.proves("F-6")
 def test_every_command_of_the_guide_does_what_it_says(tmp_path: Path) -> None:
-    (tmp_path / "examples").mkdir()
-    shutil.copytree(ROOT / "examples/documents", tmp_path / "examples/documents", symlinks=False)
+    documents = tmp_path / "examples/digest/documents"
+    documents.parent.mkdir(parents=True)
+    shutil.copytree(ROOT / "examples/digest/documents", documents, symlinks=False)
 
     answers = {line: said(line, tmp_path) for line in commands()}
 
@@ -56,5 +57,4 @@ def test_every_command_of_the_guide_does_what_it_says(tmp_path: Path) -> None:
     verified = answers["ledger -- verify --head kept-elsewhere.json --world restored"]
     assert "  0 event(s) behind no head" in verified
     assert "collected  1 content(s)" in answers["world -- gc"]
-    original = tmp_path / "examples/documents/world.pdf"
-    assert (tmp_path / "copy.pdf").read_bytes() == original.read_bytes()
+    assert (tmp_path / "copy.pdf").read_bytes() == (documents / "world.pdf").read_bytes()

@@ -58,8 +58,9 @@ def test_any_text_in_a_fact_is_sealed_and_comes_back_or_is_refused(mime: str) ->
         "cid": first.hash,
         "size_bytes": 1,
         "mime": mime,
+        "source": None,
     }
-    assert facts.problem("artifact.put", 1, data) is None
+    assert facts.problem("artifact.put", 2, data) is None
     try:
         mime.encode("utf-8")
     except UnicodeEncodeError:

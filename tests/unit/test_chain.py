@@ -58,7 +58,7 @@ def test_the_bytes_and_the_hash_of_a_first_event_are_these_for_ever() -> None:
 def test_an_event_says_what_it_was_sealed_with() -> None:
     first, second = linked(FACTS[:2])
 
-    assert (second.seq, second.type, second.version, second.at) == (2, "artifact.put", 1, AT)
+    assert (second.seq, second.type, second.version, second.at) == (2, "artifact.put", 2, AT)
     assert second.data == FACTS[1][1]
     assert json.loads(second.body)["prev"] == first.hash
     assert first.data["world"] == WORLD
@@ -144,7 +144,7 @@ def rewritten(change: Callable[[dict[str, object]], object]) -> chain.Row:
         (lambda value: value.update(prev=START.hash), "prev is not the hash"),
         (lambda value: value.update(prev="x"), "prev has a value"),
         (lambda value: value.update(type="artifact.lost"), "no type of event"),
-        (lambda value: value.update(v=2), "no type of event"),
+        (lambda value: value.update(v=3), "no type of event"),
         (lambda value: value.update(v=True), "v has a value"),
         (lambda value: value.update(at="yesterday"), "at has a value"),
         (lambda value: value.update(data=[]), "data has a value"),
@@ -152,7 +152,7 @@ def rewritten(change: Callable[[dict[str, object]], object]) -> chain.Row:
         (lambda value: value["data"].update(size_bytes=1e3), "size_bytes has a value"),
         (lambda value: value.update(note=1), "1 member(s)"),
         (lambda value: value.pop("at"), "lacks at"),
-        (lambda value: value.update(type=CREATED[0], data=CREATED[1]), "the first event"),
+        (lambda value: value.update(type=CREATED[0], v=1, data=CREATED[1]), "the first event"),
     ],
 )
 def test_an_event_that_hashes_well_but_says_something_wrong_is_found(
@@ -179,8 +179,8 @@ def test_an_event_that_hashes_well_but_says_something_wrong_is_found(
         (lambda body: body + b"x", "not JSON"),
         (lambda body: body.replace(b"a.txt", b"a\xff.txt"), "not JSON"),
         (lambda body: body.replace(b"a.txt", b"\\ud800.txt"), "not JSON"),
-        (lambda body: body.replace(b'"v":1', b'"v":NaN'), "not JSON"),
-        (lambda body: body.replace(b'"v":1', b'"v":' + b"9" * 5000), "not JSON"),
+        (lambda body: body.replace(b'"v":2', b'"v":NaN'), "not JSON"),
+        (lambda body: body.replace(b'"v":2', b'"v":' + b"9" * 5000), "not JSON"),
         (lambda _: b"[" * 100_000, "not JSON"),
         (lambda _: b"", "not JSON"),
         (lambda _: b"{}", "lacks"),

@@ -82,7 +82,7 @@ def put(world: World, path: str) -> None:
         placing.place()
         with world.ledger.writing() as transaction:
             file: dict[str, Json] = {"path": path, "cid": cid, "size_bytes": size_bytes}
-            transaction.append("artifact.put", {**file, "mime": "text/plain"})
+            transaction.append("artifact.put", {**file, "mime": "text/plain", "source": None})
 
 
 def executed(setting: Setting) -> list[Ended]:

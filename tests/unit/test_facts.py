@@ -19,7 +19,7 @@ DIGEST = "sha256:" + "a" * 64
 def test_the_types_are_those_of_the_documentation_at_their_versions() -> None:
     assert facts.VERSIONS == {
         "world.created": 1,
-        "artifact.put": 1,
+        "artifact.put": 2,
         "artifact.removed": 1,
         "execution.requested": 1,
         "execution.refused": 1,
@@ -57,8 +57,8 @@ def test_every_member_is_needed_and_no_other_is_taken(type_: str) -> None:
     data = ONE_OF_EACH[type_]
     for key in data:
         less = {name: item for name, item in data.items() if name != key}
-        assert facts.problem(type_, 1, less) == f"{type_} lacks {key}"
-    found = facts.problem(type_, 1, {**data, "note": "x"})
+        assert facts.problem(type_, facts.VERSIONS[type_], less) == f"{type_} lacks {key}"
+    found = facts.problem(type_, facts.VERSIONS[type_], {**data, "note": "x"})
     assert found == f"{type_} has 1 member(s) that are not of the contract"
 
 
@@ -68,7 +68,7 @@ def test_every_member_is_needed_and_no_other_is_taken(type_: str) -> None:
 )
 def test_no_member_takes_just_anything(type_: str, value: Json) -> None:
     for key in ONE_OF_EACH[type_]:
-        found = facts.problem(type_, 1, {**ONE_OF_EACH[type_], key: value})
+        found = facts.problem(type_, facts.VERSIONS[type_], {**ONE_OF_EACH[type_], key: value})
         free = key in ("app", "function", "mime", "lane", "adapter") and value == "\u2028"
         flag = key == "override" and value is True
         assert (found is None) == (free or flag), key
@@ -101,6 +101,8 @@ def test_what_is_not_of_the_contract_cannot_be_written() -> None:
         ("artifact.put", ["path"], "/elsewhere/a"),
         ("artifact.put", ["cid"], "sha256:" + "A" * 64),
         ("artifact.put", ["cid"], "md5:" + "a" * 64),
+        ("artifact.put", ["source"], {"goal": "Digest", "folder": "papers"}),
+        ("artifact.put", ["source"], {"goal": "digest", "folder": ""}),
         ("artifact.removed", ["path"], "/artifacts/../a"),
         ("world.created", ["world"], "0" * 31),
         ("world.created", ["world"], "G" * 32),
@@ -173,12 +175,12 @@ def test_a_value_outside_its_grammar_is_a_problem(type_: str, path: list[str], v
     assert isinstance(at, dict)
     at[path[-1]] = value
 
-    assert facts.problem(type_, 1, data) is not None
+    assert facts.problem(type_, facts.VERSIONS[type_], data) is not None
 
 
 def with_(type_: str, **members: Json) -> str | None:
     """What is wrong with a fact whose members are replaced."""
-    return facts.problem(type_, 1, {**ONE_OF_EACH[type_], **members})
+    return facts.problem(type_, facts.VERSIONS[type_], {**ONE_OF_EACH[type_], **members})
 
 
 def test_outputs_are_sorted_and_each_is_named_once() -> None:
@@ -276,7 +278,7 @@ def test_a_change_of_a_goal_changes_it() -> None:
 def test_no_fact_quotes_what_it_refuses() -> None:
     for type_, data in ONE_OF_EACH.items():
         for key in data:
-            found = facts.problem(type_, 1, {**data, key: "hunter2-hunter2"})
+            found = facts.problem(type_, facts.VERSIONS[type_], {**data, key: "hunter2-hunter2"})
             assert "hunter2" not in str(found)
     assert canonical(ONE_OF_EACH["execution.started"])
 
@@ -288,5 +290,11 @@ def test_the_documentation_lists_every_type_with_its_members() -> None:
     assert {type_: members.split() for type_, members in rows} == {
         type_: list(data) for type_, data in ONE_OF_EACH.items()
     }
-    assert set(facts.VERSIONS.values()) == {1}
-    assert "All are at version 1" in " ".join(page.split())
+    later = {type_: version for type_, version in facts.VERSIONS.items() if version != 1}
+    assert later == {"artifact.put": 2}
+    assert "All are at version 1 but `artifact.put`, which is at 2" in " ".join(page.split())
+
+
+def test_what_was_put_before_there_were_sources_is_still_a_fact() -> None:
+    assert facts.problem("artifact.put", 1, output("/artifacts/a.txt")) is None
+    assert facts.problem("artifact.put", 2, output("/artifacts/a.txt")) is not None

@@ -57,6 +57,55 @@ def test_the_example_of_the_documentation_is_a_goal() -> None:
     assert len(goal_file.load(text.encode(), "goals.md").proving) == 2
 
 
+SOURCED = FIRST + "sources:\n  /artifacts/raw/: papers/new\n"
+
+
+def test_a_goal_names_the_folders_that_it_brings_in() -> None:
+    found = goal_file.load(SOURCED.encode(), "goal.yaml")
+
+    assert found.sources == {"/artifacts/raw/": "papers/new"}
+    assert goals.parse(found.encode()).sources == found.sources
+
+
+def test_a_goal_that_brings_nothing_in_is_the_goal_that_it_was() -> None:
+    found = goal_file.load(FIRST.encode(), "goal.yaml")
+
+    assert found.sources == {}
+    assert b"sources" not in found.encode()
+    assert goal_file.load((FIRST + "sources: {}\n").encode(), "goal.yaml").id == found.id
+
+
+@pytest.mark.parametrize(
+    ("prefix", "folder"),
+    [
+        ("/artifacts/raw", "papers"),
+        ("/artifacts/", "papers"),
+        ("/goals/raw/", "papers"),
+        ("/artifacts/execution/e/", "papers"),
+        ("/artifacts/attached/", "papers"),
+        ("/artifacts/%61/", "papers"),
+        ("/artifacts/raw/", "/papers"),
+        ("/artifacts/raw/", "../papers"),
+        ("/artifacts/raw/", "papers/../../other"),
+        ("/artifacts/raw/", "papers/"),
+        ("/artifacts/raw/", "."),
+        ("/artifacts/raw/", "1"),
+    ],
+)
+def test_a_source_leads_from_beside_the_file_to_a_folder_of_the_world(
+    prefix: str, folder: str
+) -> None:
+    text = SOURCED.replace("/artifacts/raw/", prefix).replace("papers/new", folder)
+
+    assert refused(text).startswith("line 10: sources.")
+
+
+def test_a_goal_has_no_more_sources_than_it_can_name() -> None:
+    most = "".join(f"  /artifacts/raw/{at}/: papers\n" for at in range(17))
+
+    assert refused(FIRST + "sources:\n" + most).startswith("line 9: sources: ")
+
+
 def refused(text: str | bytes) -> str:
     data = text.encode() if isinstance(text, str) else text
     with pytest.raises(ContractError) as caught:

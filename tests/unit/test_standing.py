@@ -47,7 +47,7 @@ def put(world: World, path: str, data: bytes = b"x") -> None:
         placing.place()
         with world.ledger.writing() as transaction:
             put: dict[str, Json] = {"path": path, "cid": cid, "size_bytes": size_bytes}
-            transaction.append("artifact.put", {**put, "mime": "text/plain"})
+            transaction.append("artifact.put", {**put, "mime": "text/plain", "source": None})
 
 
 def remove(world: World, path: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.execution import record
+from orchestrator.world import intake
 from orchestrator.world.staging import Staging, StagingArea
 from orchestrator.world.world import World
 from processors.protocol import digests
@@ -36,7 +38,7 @@ class Place:
             cid, size_bytes = placing.write(data)
             placing.place()
             with self.world.ledger.writing() as transaction:
-                put = {"path": path, "cid": cid, "size_bytes": size_bytes, "mime": "text/plain"}
+                put = intake.fact(path, cid, size_bytes, None)
                 transaction.append("artifact.put", put)
 
     def stage(self, attempt: str, **artifacts: Artifact) -> Staging:
@@ -51,7 +53,7 @@ class Place:
             found = self.world.attach(source, placing)
             placing.place()
             with self.world.ledger.writing() as transaction:
-                transaction.append("artifact.put", {**found.as_json(), "mime": "text/plain"})
+                transaction.append("artifact.put", record.attached(found))
         return found
 
     def visible(self) -> list[str]:

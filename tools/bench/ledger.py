@@ -58,6 +58,7 @@ def fact(number: int) -> dict[str, Json]:
         "cid": "sha256:" + f"{number:064x}",
         "size_bytes": number,
         "mime": "text/markdown",
+        "source": None,
     }
 
 
@@ -89,7 +90,7 @@ class Raw:
                     "prev": self._prev,
                     "seq": self._seq,
                     "type": "artifact.put",
-                    "v": 1,
+                    "v": 2,
                 },
                 sort_keys=True,
                 separators=(",", ":"),
@@ -99,7 +100,7 @@ class Raw:
             if self._artifacts:
                 execute(
                     "INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?, ?, ?)",
-                    (*data.values(), self._seq),
+                    (*list(data.values())[:4], self._seq),
                 )
         execute("COMMIT")
 

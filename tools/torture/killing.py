@@ -130,7 +130,8 @@ def write_for_ever(world: str, number: int, notes: int) -> None:
                 placing.place()
                 with ledger.writing() as transaction:
                     for fact in facts:
-                        transaction.append("artifact.put", {**fact, "mime": "text/plain"})
+                        own: dict[str, Json] = {"mime": "text/plain", "source": None}
+                        transaction.append("artifact.put", {**fact, **own})
             os.write(notes, b"".join(str(fact["path"]).encode() + b"\n" for fact in facts))
             if turn % 10 == 0:
                 heads.publish(ledger, None, utc_now())

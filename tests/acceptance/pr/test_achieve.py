@@ -2,81 +2,122 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fixtures.programs import ACHIEVE, EXPLAIN, PLAN, achieve, call, ledger, world_command
-from tests.harness import ROOT
+from tests.harness import ROOT, artifacts
 
-GOAL = ROOT / "examples/digest/goal.yaml"
+EXAMPLE = ROOT / "examples/digest"
 NAMES = ("ledger.html", "loop.md", "world.pdf")
 REPLY = "/artifacts/chat/loop.md/outputs/reply.md"
+TEXT = "/artifacts/text/loop.md/outputs/text.md"
 
 
-def bring_in(world: Path) -> None:
-    """Put the documents of the examples into a new world."""
-    for name in NAMES:
-        file = ROOT / "examples/documents" / name
-        world_command("put", str(file), f"/artifacts/raw/{name}", world=world)
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """A copy of the example of its own: the goal's file, and its documents beside it."""
+    copy = tmp_path / "digest"
+    (copy / "documents").mkdir(parents=True)
+    for name in ("goal.yaml", *(f"documents/{name}" for name in NAMES)):
+        shutil.copyfile(EXAMPLE / name, copy / name)
+    return copy
 
 
-def digest(world: Path) -> dict[str, Any]:
-    return achieve(GOAL, world=world, command=ACHIEVE).result
+def digest(example: Path) -> dict[str, Any]:
+    return achieve(example / "goal.yaml", world=example / "w", command=ACHIEVE).result
+
+
+def take_out(world: Path, path: str) -> None:
+    """Delete an artifact, as a user would."""
+    world_command("rm", path, world=world)
+
+
+def lose_bytes(world: Path, path: str) -> None:
+    """Take the bytes of an artifact out of the store, as a disk might."""
+    cid = artifacts(world)[path]
+    (world / "store" / cid[7:9] / cid[9:]).unlink()
 
 
 @pytest.mark.proves("WL-14")
-def test_a_goal_is_achieved_proved_and_then_left_alone(tmp_path: Path) -> None:
-    bring_in(tmp_path / "w")
+def test_a_goal_is_achieved_proved_and_then_left_alone(example: Path) -> None:
+    first = digest(example)
+    second = digest(example)
 
-    first = digest(tmp_path / "w")
-    second = digest(tmp_path / "w")
-
+    assert first["sources"]["put"] == [f"/artifacts/raw/{name}" for name in NAMES]
+    assert second["sources"] == {"put": [], "removed": []}
     assert first["executions"] == 2 * len(NAMES)
     assert [step["error"] for step in first["steps"]] == [None] * 6
     assert first["proof"].startswith("sha256:")
     assert (second["executions"], second["plans"], second["steps"]) == (0, [], [])
     assert second["proof"] == first["proof"]
-    verified = ledger("verify", world=tmp_path / "w").result
+    verified = ledger("verify", world=example / "w").result
     assert verified["behind_no_head"] == 0
-    assert ledger("readmit", world=tmp_path / "w").result["refused"] == 0
+    assert ledger("readmit", world=example / "w").result["refused"] == 0
 
 
 @pytest.mark.proves("WL-14")
-def test_what_is_missing_is_made_again_and_nothing_else(tmp_path: Path) -> None:
-    bring_in(tmp_path / "w")
-    before = digest(tmp_path / "w")
-    world_command("rm", REPLY, world=tmp_path / "w")
+@pytest.mark.parametrize("lose", [take_out, lose_bytes])
+@pytest.mark.parametrize(("lost", "ref"), [(REPLY, "llm/chat@1"), (TEXT, "doc/extract@1")])
+def test_what_is_missing_is_made_again_and_nothing_else(
+    lost: str, ref: str, lose: Callable[[Path, str], None], example: Path
+) -> None:
+    before = digest(example)
+    lose(example / "w", lost)
 
-    after = digest(tmp_path / "w")
+    after = digest(example)
 
     [step] = after["steps"]
-    assert (step["ref"], step["step"]) == ("llm/chat@1", "/artifacts/chat/loop.md/")
-    assert step["executions"][0] not in str(before)
-    made = world_command("why", REPLY, world=tmp_path / "w").result
-    assert step["executions"][0] in str(made)
+    [execution] = step["executions"]
+    assert (step["ref"], step["step"]) == (ref, lost.partition("outputs/")[0])
+    assert execution not in str(before)
+    why = world_command("why", lost, world=example / "w").result
+    assert why["artifact"]["put"]["execution_id"] == execution
+    assert (why["execution"]["ref"], why["execution"]["status"]) == (ref, "success")
+    known = world_command("why", "/artifacts/chat/world.pdf/outputs/reply.md", world=example / "w")
+    assert known.result["execution"]["execution_id"] in str(before)
 
 
-def test_a_plan_is_shown_before_anything_runs(tmp_path: Path) -> None:
-    bring_in(tmp_path / "w")
-    events = ledger("stats", world=tmp_path / "w").result["events"]
-    picture = tmp_path / "plan.svg"
+def test_what_comes_and_goes_in_the_folder_comes_and_goes_in_the_world(example: Path) -> None:
+    digest(example)
+    (example / "documents/new.md").write_text("# A new one\n")
+    (example / "documents/loop.md").unlink()
 
-    words = ("--goal", str(GOAL), "--svg", str(picture))
-    found = call(PLAN, *words, world=tmp_path / "w").result
+    after = digest(example)
+
+    assert after["sources"] == {
+        "put": ["/artifacts/raw/new.md"],
+        "removed": ["/artifacts/raw/loop.md"],
+    }
+    assert sorted(step["step"] for step in after["steps"]) == [
+        *("/artifacts/chat/new.md/", "/artifacts/text/new.md/"),
+    ]
+    why = world_command("why", "/artifacts/raw/new.md", world=example / "w").result
+    assert why["artifact"]["source"] == {"goal": "digest", "folder": "documents"}
+
+
+def test_a_plan_is_shown_before_anything_runs(example: Path) -> None:
+    world_command("put", str(example / "documents"), "/artifacts/raw", world=example / "w")
+    events = ledger("stats", world=example / "w").result["events"]
+    picture = example / "plan.svg"
+
+    words = ("--goal", str(example / "goal.yaml"), "--svg", str(picture))
+    found = call(PLAN, *words, world=example / "w").result
 
     assert found["problem"] is None
     assert len(found["plan"]["steps"]) == 2 * len(NAMES)
     assert picture.read_text().startswith("<svg ")
-    assert ledger("stats", world=tmp_path / "w").result["events"] == events
+    assert ledger("stats", world=example / "w").result["events"] == events
 
 
-def test_what_proves_a_goal_is_shown_down_to_the_events(tmp_path: Path) -> None:
-    bring_in(tmp_path / "w")
-    done = digest(tmp_path / "w")
+def test_what_proves_a_goal_is_shown_down_to_the_events(example: Path) -> None:
+    done = digest(example)
 
-    tree = call(EXPLAIN, "digest", world=tmp_path / "w").result
+    tree = call(EXPLAIN, "digest", world=example / "w").result
 
     assert (tree["status"], tree["proof"]) == ("satisfied", done["proof"])
     assert {each["name"]: each["value"] for each in tree["predicates"]} == {
@@ -92,4 +133,4 @@ def test_what_proves_a_goal_is_shown_down_to_the_events(tmp_path: Path) -> None:
 
 
 def test_the_example_is_short() -> None:
-    assert len(GOAL.read_text().splitlines()) < 25
+    assert len((EXAMPLE / "goal.yaml").read_text().splitlines()) < 25
