@@ -8,7 +8,7 @@ from orchestrator.cli import program
 from orchestrator.cli.flags import Flag
 from orchestrator.cli.program import Call, Command
 from orchestrator.images import chain, records
-from orchestrator.loop import policy, readmit
+from orchestrator.loop import certificates, policy, readmit
 from orchestrator.loop.readmit import Disagreement
 from orchestrator.world import delivery, heads, history, stats, transfer, verification
 from orchestrator.world.ledger import Ledger, utc_now
@@ -72,18 +72,24 @@ def _head(call: Call) -> Answer:
 def _readmit(call: Call) -> Answer:
     now = policy.current()
     with (
-        Ledger(call.world, make=False) as ledger,
-        call.progress("decided", ledger.head().count) as progress,
+        World(call.world, make=False) as world,
+        call.progress("decided", world.ledger.head().count) as progress,
     ):
+        recheck = certificates.Recheck(world)
         try:
-            tally = readmit.readmit(_told(ledger.events(), progress), now)
+            tally = readmit.readmit(_told(world.ledger.events(), progress), now, recheck)
         except Disagreement as found:
             raise ContractError("ERR_CI_SAFETY", "verdict_differs", str(found)) from None
-    result: dict[str, Json] = {**tally.as_json(), "policy": now.version}
+    result: dict[str, Json] = {
+        **tally.as_json(),
+        "certificates_gone": recheck.gone,
+        "policy": now.version,
+    }
     split = f"{result['admitted']} admitted, {result['refused']} refused"
     lines = [
         f"agreed  {result['decided']} decision(s): {split}",
         f"  {result['by_another_policy']} by another policy than {now.version}",
+        f"  {tally.certificates} certificate(s) of no plan, of which {recheck.gone} are gone",
     ]
     return result, lines
 

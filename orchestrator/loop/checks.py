@@ -156,7 +156,7 @@ def _predicates(_: Proposal, state: State, __: Policy) -> Inputs:
 
 
 def _judge_predicates(inputs: Inputs) -> str | None:
-    """Every predicate of scope admission is true; one that cannot be decided is not."""
+    """Every predicate that must be true before a step is; one that cannot be decided is not."""
     truths = {shapes.text(each, "truth") for each in _objects(inputs, "truths")}
     if asked.FALSE in truths:
         return "predicate_false"

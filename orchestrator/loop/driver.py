@@ -163,6 +163,7 @@ def _proposed(world: World, goal: Goal, usable: dict[str, propose.Means]) -> Pro
         proposed = propose.propose(goal, seen, usable, lambda name: standing.find(world, name))
     if proposed is None or proposed.is_plan:
         return proposed
+    propose.keep(world, proposed)
     raise unreachable(proposed)
 
 

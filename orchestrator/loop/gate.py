@@ -1,4 +1,9 @@
-"""The gate of a step: its admission, in the very transaction that begins its execution."""
+"""The gate of a step: its admission, in the very transaction that begins its execution.
+
+The goal's predicates of scope admission, and its invariants, are judged before that transaction,
+since to judge one can mean to read much. In it a verdict counts as long as all that its witness
+names is as it was, which look-ups alone tell; what is not is judged there again.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +17,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.goals.goal import Goal
+    from orchestrator.goals.goal import Goal, Stated
+    from orchestrator.goals.judging import Verdict as Truth
+    from orchestrator.goals.snapshot import Snapshot
     from orchestrator.loop.admission import Verdict
     from orchestrator.loop.policy import Policy
     from orchestrator.loop.proposal import Proposal
     from orchestrator.world.ledger import Writing
     from orchestrator.world.world import World
+
+
+_BEFORE_A_STEP = (goals.ADMISSION, goals.INVARIANT)
 
 
 class Gate:
@@ -37,9 +47,14 @@ class Gate:
         self._goal = goal
         self._policy = policy
         self._secrets = secrets
+        self._judged: dict[str, Truth] = {}
 
     def judge(self, world: World) -> Verdict:
         """The verdict at the world's head, which the caller holds still by a transaction."""
+        self._judged = {}
+        return self._verdict(world)
+
+    def _verdict(self, world: World) -> Verdict:
         state = standing.read(
             world.ledger, self._proposal, secrets=self._secrets, predicates=self._truths(world)
         )
@@ -48,7 +63,7 @@ class Gate:
     def refuse(self, world: World) -> Verdict:
         """Write down a refusal, if it is still one; return the verdict."""
         with world.ledger.writing() as transaction:
-            verdict = self.judge(world)
+            verdict = self._verdict(world)
             if verdict.fact is not None and not verdict.admitted:
                 transaction.append(*verdict.fact)
         return verdict
@@ -61,7 +76,7 @@ class Gate:
             transaction: The one that begins the execution.
             execution_id: The execution.
         """
-        verdict = self.judge(world)
+        verdict = self._verdict(world)
         if verdict.fact is None:
             return inputs_error("execution_exists", f"{self._proposal.step} was done meanwhile")
         kind, data = verdict.fact
@@ -71,13 +86,21 @@ class Gate:
         return None if verdict.admitted else refusal(verdict, self._proposal.step)
 
     def _truths(self, world: World) -> list[tuple[str, str]]:
-        """The goal's predicates of scope admission, each with what it is now."""
-        seen = snapshot.held(world)
-        return [
-            (stated.name, judging.judge(stated, seen).value)
+        """What must be true of the world for the step to begin, each with what it is now."""
+        seen, known = snapshot.held(world), self._judged
+        self._judged = {
+            stated.name: _again(stated, known.get(stated.name), seen)
             for stated in self._goal.predicates
-            if stated.scope == goals.ADMISSION
-        ]
+            if stated.scope in _BEFORE_A_STEP
+        }
+        return [(name, verdict.value) for name, verdict in self._judged.items()]
+
+
+def _again(stated: Stated, known: Truth | None, seen: Snapshot) -> Truth:
+    """The verdict on a predicate: the one that is known, if it stands."""
+    if known is not None and judging.stands(known, seen):
+        return known
+    return judging.judge(stated, seen)
 
 
 def refusal(verdict: Verdict, step: str) -> ContractError:

@@ -99,7 +99,7 @@ class State:
         leases: Those that overlap the write set.
         budget: The goal's, if it has one.
         secrets: Which of the declared names have a value; never a value.
-        predicates: The goal's predicates of scope admission, each with its truth.
+        predicates: The goal's predicates of scope admission and its invariants, with their truth.
     """
 
     __slots__ = (

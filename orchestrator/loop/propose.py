@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from orchestrator.execution import input_schema
 from orchestrator.goals import goal as goals
-from orchestrator.goals import judging, known, plan_checker, planner
+from orchestrator.goals import judging, known, planner
 from orchestrator.goals.domain import AtLeast, DomainError, Exists, Operator, Task
 from orchestrator.goals.predicates import goal as goal_family
 from orchestrator.goals.templates import Template
 from orchestrator.images import processors
-from orchestrator.loop import settlement
+from orchestrator.loop import certificates, settlement
 from orchestrator.world import commitments, loop_facts
 from processors.protocol import paths, shapes
-from processors.protocol.canonical import Json
+from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import ContractError, inputs_error
 from processors.protocol.refs import parse_ref
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from orchestrator.goals.snapshot import Snapshot
     from orchestrator.images.processors import Processor
     from orchestrator.world.chain import Head
+    from orchestrator.world.objects import Placing
     from orchestrator.world.world import World
 
     type Find = Callable[[str], Goal]
 
-ROOT = "/artifacts/"
 _UNPLANNED = (paths.receipt_path("/"), paths.index_path("/"))
 
 
@@ -66,9 +66,10 @@ class Proposed:
         id: Their digest.
         problem: What the checker has against it, or None.
         reads: The content of what the plan takes from the world, by path.
+        question: Where there is no plan, what the planner was asked, but for what existed.
     """
 
-    __slots__ = ("document", "encoded", "goal", "head", "id", "problem", "reads")
+    __slots__ = ("document", "encoded", "goal", "head", "id", "problem", "question", "reads")
 
     def __init__(
         self,
@@ -77,8 +78,10 @@ class Proposed:
         document: dict[str, Json],
         problem: str | None,
         reads: dict[str, str],
+        question: dict[str, Json] | None,
     ) -> None:
         self.goal = goal
+        self.question = question
         self.head = head
         self.document = document
         self.encoded, self.id = planner.encoded(document)
@@ -137,19 +140,24 @@ def propose(goal: Goal, seen: Snapshot, usable: dict[str, Means], find: Find) ->
     wanted = sorted({*wants(goal, seen, find)}, key=repr)
     if not wanted:
         return None
-    facts = {each.path for each in seen.artifacts(ROOT)}
+    facts = {each.path for each in seen.artifacts(certificates.ROOT)}
     lost = {want.path for want in wanted if isinstance(want, Exists) and _is_lost(want.path, seen)}
-    found = _planned(goal, seen, usable, wanted, facts - lost)
+    found = _planned(goal, seen, usable, wanted, facts, lost)
     while more := {path for path in found.reads if _is_lost(path, seen)}:
         lost |= more  # what a step would read has to be made again, too
-        found = _planned(goal, seen, usable, wanted, facts - lost)
+        found = _planned(goal, seen, usable, wanted, facts, lost)
     if found.is_plan:
         _check_inputs(found, usable)
     return found
 
 
 def _planned(
-    goal: Goal, seen: Snapshot, usable: dict[str, Means], wanted: list[Want], facts: set[str]
+    goal: Goal,
+    seen: Snapshot,
+    usable: dict[str, Means],
+    wanted: list[Want],
+    facts: set[str],
+    lost: set[str],
 ) -> Proposed:
     """The planner's answer to what is wanted where so much is there, and the checker's to that."""
     try:
@@ -157,7 +165,7 @@ def _planned(
             goal=goal.id,
             head=(seen.head.count, seen.head.hash),
             operators=[each.operator for each in usable.values()],
-            facts=facts,
+            facts=facts - lost,
             wants=wanted,
             transitions=list(usable) if goal.transitions else None,
         )
@@ -166,22 +174,36 @@ def _planned(
         raise inputs_error("no_plan", f"goal {goal.name}: {error}") from None
     if isinstance(answer, planner.Refused):
         raise inputs_error("no_plan", f"goal {goal.name}: {answer.message}")
-    verdict = plan_checker.check(answer.document, task)
-    problem = None if verdict.accepted else f"{verdict.reason} at {verdict.where or 'the plan'}"
-    return Proposed(goal, seen.head, answer.document, problem, _reads(answer.document, seen))
+    problem = certificates.problem(answer.document, task)
+    none = isinstance(answer, planner.NoPlan)
+    asked = certificates.question(task, lost) if none else None
+    return Proposed(goal, seen.head, answer.document, problem, _reads(answer.document, seen), asked)
 
 
 def keep(world: World, proposed: Proposed) -> None:
-    """Write a plan down, with the checker's verdict; the same plan is written once."""
+    """Write a plan down, with the checker's verdict; the same plan is written once.
+
+    A certificate that there is none is written down likewise, with what the planner was asked.
+    """
+    stem = loop_facts.PLANS + proposed.id.removeprefix("sha256:")
     with world.objects.placing() as placing:
-        cid, size_bytes = placing.write(proposed.encoded)
-        placing.place()
-        path = f"{loop_facts.PLANS}{proposed.id.removeprefix('sha256:')}.json"
-        file: dict[str, Json] = {"path": path, "cid": cid, "size_bytes": size_bytes}
+        file = _kept(placing, f"{stem}.json", proposed.encoded)
         own = (proposed.id, proposed.goal.name, proposed.head, file, proposed.problem)
+        data = settlement.plan_proposed(*own)
+        if proposed.question is not None:
+            asked = canonical(proposed.question)
+            data["question"] = _kept(placing, f"{stem}.question.json", asked)
+        placing.place()
         with world.ledger.writing() as transaction:
-            if commitments.plan(world.ledger, proposed.id) is None:
-                transaction.append("plan.proposed", settlement.plan_proposed(*own))
+            if proposed.question is not None:
+                transaction.append("plan.refused", data)
+            elif commitments.plan(world.ledger, proposed.id) is None:
+                transaction.append("plan.proposed", data)
+
+
+def _kept(placing: Placing, path: str, data: bytes) -> dict[str, Json]:
+    cid, size_bytes = placing.write(data)
+    return {"path": path, "cid": cid, "size_bytes": size_bytes}
 
 
 def wants(goal: Goal, seen: Snapshot, find: Find) -> Iterator[Want]:

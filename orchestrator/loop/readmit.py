@@ -7,6 +7,8 @@ a fold of the events before. The fold is one of its own, so a mistake in the pro
 
 ``execution.admitted`` and ``execution.refused`` hold what the lane table was asked and the table's
 digest, so they are decided again if the table is this program's.
+
+A certificate that there is no plan is checked again where whoever calls can read it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from processors.protocol.canonical import Json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from orchestrator.loop.policy import Policy
     from orchestrator.world.chain import Event
@@ -48,9 +50,10 @@ class Disagreement(Exception):  # noqa: N818 - what is found, not what went wron
 class Tally:
     """How many admissions were decided again, and by how many policies they were made."""
 
-    __slots__ = ("admitted", "other_policy", "refused")
+    __slots__ = ("admitted", "certificates", "other_policy", "refused")
 
     def __init__(self) -> None:
+        self.certificates = 0  # that there is no plan
         self.admitted = 0
         self.refused = 0
         self.other_policy = (
@@ -64,15 +67,21 @@ class Tally:
             "admitted": self.admitted,
             "refused": self.refused,
             "by_another_policy": self.other_policy,
+            "certificates": self.certificates,
         }
 
 
-def readmit(events: Iterable[Event], policy: Policy) -> Tally:
+def readmit(
+    events: Iterable[Event],
+    policy: Policy,
+    recheck: Callable[[Data], str | None] = lambda _: None,
+) -> Tally:
     """Decide again.
 
     Args:
         events: All events of a ledger, in order.
         policy: This program's.
+        recheck: Says what disagrees in a ``plan.refused``, or None.
 
     Raises:
         Disagreement: At the first admission that does not agree.
@@ -81,8 +90,13 @@ def readmit(events: Iterable[Event], policy: Policy) -> Tally:
     table = digests.of_json(dict(policy.lanes))
     for event in events:
         data, (kind, _, word) = event.data, event.type.partition(".")
-        if word in ("admitted", "refused"):
-            found, version = None, policy.version
+        if kind == "plan" and word == "refused":
+            tally.certificates += 1
+            if (found := recheck(data)) is not None:
+                raise Disagreement(event.seq, found)
+        elif word in ("admitted", "refused"):
+            found = None
+            version = policy.version
             if kind == "transition":
                 own = word == "admitted"
                 found = _problem(data, admitted=own, policy=policy)

@@ -29,7 +29,7 @@ def read(
         ledger: The ledger.
         proposal: What is asked for.
         secrets: Which of the declared names have a value, sorted.
-        predicates: The goal's predicates of scope admission, each with its truth.
+        predicates: The goal's predicates of scope admission and its invariants, with their truth.
 
     Raises:
         ContractError: ``ERR_INPUTS``: the world is busy, or its ledger is not what was written.

@@ -332,6 +332,11 @@ _FOLDS: dict[tuple[str, int], Fold] = {
     ("predicate.regressed", 1): _predicate_regressed,
     ("budget.set", 1): _budget_set,
     ("plan.proposed", 1): _plan_proposed,
+    # Nothing can be admitted by it: it is no plan.
+    ("plan.refused", 1): lambda event: [
+        _put(event.data["document"], event.seq),
+        _put(event.data["question"], event.seq),
+    ],
     ("transition.admitted", 1): _transition_admitted,
     # A refused transition changes nothing that is known, its id included.
     ("transition.refused", 1): lambda _: [],

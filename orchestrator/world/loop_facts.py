@@ -25,6 +25,7 @@ OUTCOMES = (SUCCESS, ERROR, ABANDONED)
 VERSIONS = {
     "budget.set": 1,
     "plan.proposed": 1,
+    "plan.refused": 1,
     "transition.admitted": 1,
     "transition.refused": 1,
     "transition.settled": 1,
@@ -73,11 +74,18 @@ def _first_reason(data: dict[str, Json]) -> str | None:
 def _proposed_rule(data: dict[str, Json]) -> str | None:
     """A plan lies among plans, and a checker that accepts finds no problem."""
     if not shapes.text(data["document"], "path").startswith(PLANS):
-        return f"plan.proposed.document is not under {PLANS}"
+        return f"a plan's document is not under {PLANS}"
     verdict = shapes.members(data, "verdict")
     if verdict["accepted"] is not (verdict["problem"] is None):
-        return "plan.proposed.verdict contradicts itself"
+        return "a plan's verdict contradicts itself"
     return None
+
+
+def _no_plan_rule(data: dict[str, Json]) -> str | None:
+    """As for a plan; what was asked lies there too."""
+    if not shapes.text(data["question"], "path").startswith(PLANS):
+        return f"plan.refused.question is not under {PLANS}"
+    return _proposed_rule(data)
 
 
 def _admitted_rule(data: dict[str, Json]) -> str | None:
@@ -111,6 +119,14 @@ def _settled_rule(data: dict[str, Json]) -> str | None:
     return None
 
 
+_PLAN: shapes.Shape = {
+    "plan": digests.is_digest,
+    "goal": grammar.is_label,
+    "head": grammar.is_head,
+    "document": grammar.is_file,
+    "verdict": _is_checked,
+}
+
 _CHECKED: shapes.Shape = {"accepted": grammar.is_bool, "problem": grammar.is_text_or_null}
 
 _VERDICT: shapes.Shape = {
@@ -133,13 +149,8 @@ _PROPOSAL: shapes.Shape = {
 
 SHAPES: dict[tuple[str, int], shapes.Shape] = {
     ("budget.set", 1): {"goal": grammar.is_label, "limit_micro_usd": shapes.is_count},
-    ("plan.proposed", 1): {
-        "plan": digests.is_digest,
-        "goal": grammar.is_label,
-        "head": grammar.is_head,
-        "document": grammar.is_file,
-        "verdict": _is_checked,
-    },
+    ("plan.proposed", 1): _PLAN,
+    ("plan.refused", 1): {**_PLAN, "question": grammar.is_file},
     ("transition.admitted", 1): {
         **_PROPOSAL,
         "fence": grammar.is_positive,
@@ -166,6 +177,7 @@ SHAPES: dict[tuple[str, int], shapes.Shape] = {
 # What a shape cannot say, because it is about two members at once.
 RULES: dict[tuple[str, int], Rule] = {
     ("plan.proposed", 1): _proposed_rule,
+    ("plan.refused", 1): _no_plan_rule,
     ("transition.admitted", 1): _admitted_rule,
     ("transition.refused", 1): _refused_rule,
     ("transition.settled", 1): _settled_rule,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.world.world import World
+from processors.protocol.canonical import Json
 from tests.fixtures.programs import (
     ACHIEVE,
     EXPLAIN,
@@ -17,7 +19,7 @@ from tests.fixtures.programs import (
     ledger,
     world_command,
 )
-from tests.harness import MOCK, REAL, run
+from tests.harness import MOCK, REAL, artifacts, run
 
 IN = "/artifacts/in/a.txt"
 LAST = 'predicate: artifact.exists, args: {path: "/artifacts/last/a.txt/outputs/last.txt"}'
@@ -103,6 +105,40 @@ def test_without_a_plan_it_is_said_what_is_out_of_reach(tmp_path: Path) -> None:
         assert "/artifacts/last/a.txt/outputs/last.txt" in found.message
         assert "checked" in found.message
     assert "execution.requested" not in types(tmp_path / "w")
+    assert types(tmp_path / "w").count("plan.refused") == 1  # plan writes nothing
+
+
+def test_a_certificate_is_kept_and_checked_again(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    put(world, path="/artifacts/elsewhere.txt")
+    achieve(goal_file(tmp_path, LAST), world=world)
+    put(world, path=IN)  # what comes later does not count
+
+    assert readmitted(world) == (1, 0)
+    with World(str(world), make=False) as opened:
+        [data] = [each.data for each in opened.ledger.events() if each.type == "plan.refused"]
+        verdict: dict[str, Json] = {"accepted": False, "problem": "not_closed at doc/extract@1"}
+        with opened.ledger.writing() as transaction:
+            transaction.append("plan.refused", {**data, "verdict": verdict})
+    found = ledger("readmit", world=world)
+    assert found.error == ("ERR_CI_SAFETY", "verdict_differs", 1)
+    assert "not_closed" in found.message
+
+
+def test_a_certificate_whose_bytes_are_gone_is_counted(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    put(world, path="/artifacts/elsewhere.txt")
+    achieve(goal_file(tmp_path, LAST), world=world)
+    [path] = [path for path in artifacts(world) if path.endswith(".question.json")]
+    cid = artifacts(world)[path]
+    (world / "store" / cid[7:9] / cid[9:]).unlink()
+
+    assert readmitted(world) == (1, 1)
+
+
+def readmitted(world: Path) -> tuple[int, int]:
+    found = ledger("readmit", world=world).result
+    return found["certificates"], found["certificates_gone"]
 
 
 def test_what_all_steps_do_not_make_true_is_named(tmp_path: Path) -> None:

@@ -389,7 +389,10 @@ def test_readmit_decides_again_and_counts(tmp_path: Path) -> None:
     result = ledger("readmit", world=tmp_path).result
 
     # The processor's run and a refusal by lane; a step admitted, and one refused by its budget.
-    said = {"decided": 5, "admitted": 3, "refused": 2, "by_another_policy": 1}
+    said = {
+        **{"decided": 5, "admitted": 3, "refused": 2, "by_another_policy": 1},
+        **{"certificates": 0, "certificates_gone": 0},
+    }
     assert result == {**said, "policy": policy.current().version}
     people = run("readmit", world=tmp_path, command=LEDGER)
     assert people.stdout.startswith(b"agreed  5 decision(s): 3 admitted, 2 refused")

@@ -259,6 +259,50 @@ def test_a_goal_that_cannot_be_mended_stays_open(tmp_path: Path) -> None:
     assert tree["predicates"][0]["value"] == "false"
 
 
+def test_an_invariant_that_a_step_breaks_keeps_the_next_one_from_beginning(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    put(world, a="plain")
+    world_command("put", str(tmp_path / "a.txt"), "/artifacts/small/x/y", world=world)
+    place = '"/artifacts/{folder}/{name}/{file}"'  # the receipt of a step is there, and is larger
+    small = (
+        f"scope: invariant, predicate: artifact.size_between, for_each: {place},"
+        f" args: {{path: {place}, at_least_bytes: 1, at_most_bytes: 99}}"
+    )
+
+    found = achieve(goal_file(tmp_path, EACH, small), world=world)
+
+    assert found.error == ("ERR_CI_SAFETY", "step_refused", 1)
+    assert "predicate_false" in found.message
+    [refused] = events(world, "transition.refused")
+    [truths] = [
+        each["inputs"]["truths"] for each in refused["verdicts"] if each["check"] == "predicates"
+    ]
+    assert truths == [{"predicate": "p1", "truth": "false"}]
+    assert refused["step"] == "/artifacts/last/a/"
+    assert [each["step"] for each in events(world, "transition.admitted")] == ["/artifacts/step/a/"]
+    check_at_rest(world)
+
+
+def test_a_certificate_counts_bytes_that_are_gone_as_missing(tmp_path: Path) -> None:
+    world, goal = tmp_path / "w", goal_file(tmp_path, EACH)
+    put(world, a="plain")
+    achieve(goal, world=world).result  # noqa: B018 - it must be a success
+    cids = artifacts(world)
+    lost = ("/artifacts/in/a", "/artifacts/step/a/outputs/step.txt", LAST)
+    for cid in [cids[path] for path in lost]:
+        (world / "store" / cid[7:9] / cid[9:]).unlink()
+
+    found = achieve(goal, world=world)
+
+    assert found.error == ("ERR_INPUTS", "no_plan", 2)
+    [refused] = events(world, "plan.refused")
+    assert refused["verdict"] == {"accepted": True, "problem": None}
+    question = world_command("cat", refused["question"]["path"], world=world).result
+    assert json.loads(question["content"])["lost"] == sorted(lost)
+    answer = ledger("readmit", world=world).result
+    assert (answer["certificates"], answer["certificates_gone"]) == (1, 0)
+
+
 def test_steps_that_a_goal_spells_out_are_the_only_ones(tmp_path: Path) -> None:
     world = tmp_path / "w"
     put(world, a="plain")

@@ -208,11 +208,19 @@ def test_killed_at_every_operation_it_ends_as_if_it_had_not_been(
         shutil.rmtree(world)
 
 
-# What the reference goal takes at least. Contents whose names begin alike share a folder, so that one
-# waiting for the disk less or more is chance.
+# What the reference goal takes at least: contents whose names begin alike share a folder, so that
+# one wait for the disk more or less is chance.
 OPERATIONS = {
-    **{"chmod": 35, "fsync": 38, "ledger": 45, "mkdir": 34, "open": 11, "rename": 14},
-    **{"replace": 2, "rmdir": 22, "unlink": 4, "write": 9},
+    "chmod": 35,
+    "fsync": 38,
+    "ledger": 45,
+    "mkdir": 34,
+    "open": 11,
+    "rename": 14,
+    "replace": 2,
+    "rmdir": 22,
+    "unlink": 4,
+    "write": 9,
 }
 
 
