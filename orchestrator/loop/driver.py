@@ -10,11 +10,10 @@ from __future__ import annotations
 from orchestrator import secrets
 from orchestrator.execution.recover import recover
 from orchestrator.execution.run import publish
-from orchestrator.execution.trail import Trail
 from orchestrator.goals import goal as goals
 from orchestrator.goals import snapshot, standing
 from orchestrator.loop import propose, settlement
-from orchestrator.loop.execute import STDERR, execute
+from orchestrator.loop.execute import execute
 from orchestrator.world import commitments, fold, heads, source_folders
 from orchestrator.world.world import World
 from processors.protocol.canonical import Json
@@ -100,7 +99,7 @@ def achieve(goal: Goal, how: How, *, folder: str, verify: bool = False) -> Achie
                 )
             _rounds(world, found, usable, how, verify=verify)
         finally:  # the loop itself has no execution's id
-            publish(world, setting, Trail(goal.name, STDERR))
+            publish(world, setting, how.observer.trail(goal.name))
         found.budget = commitments.budget(world.ledger, goal.name)
     return found
 
@@ -136,6 +135,7 @@ def _rounds(
     goal = found.goal
     for _ in range(ROUNDS_MAX):
         _check_stopped(how)
+        how.observer.judging(commitments.budget(world.ledger, goal.name))
         stand = standing.prove(world, goal.name, verify=verify)
         if stand.status == fold.SATISFIED:
             found.proof = stand.proof
@@ -146,6 +146,7 @@ def _rounds(
             raise _unproved(stand)
         propose.keep(world, proposed)
         found.plans.append(proposed.id)
+        how.observer.planned(proposed)
         ended = execute(proposed, usable, how)
         found.ended += ended
         _check_stopped(how)

@@ -14,11 +14,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from orchestrator.execution import record
 from orchestrator.execution.request import Request
 from orchestrator.execution.run import Setting, run
-from orchestrator.execution.trail import Trail
 from orchestrator.goals.domain import WORLD
 from orchestrator.loop.gate import Gate, refusal
+from orchestrator.loop.observer import Observer
 from orchestrator.loop.proposal import Proposal
-from orchestrator.world import grammar
+from orchestrator.world import commitments, grammar
 from orchestrator.world.world import World
 from processors.protocol import digests, shapes
 from processors.protocol.canonical import Json
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     type Step = dict[str, Json]
 
-STDERR = 2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -48,10 +47,12 @@ class How:
         allow_real: Whether mode real was confirmed.
         policy: By what steps are admitted.
         setting: What executions run in; its head is published by the loop.
+        observer: Is told how far the loop is.
     """
 
     __slots__ = (
-        *("adapter", "allow_env", "allow_real", "jobs", "lane", "mode", "policy", "setting"),
+        *("adapter", "allow_env", "allow_real", "jobs", "lane", "mode"),
+        *("observer", "policy", "setting"),
     )
 
     def __init__(
@@ -65,7 +66,9 @@ class How:
         allow_real: bool,
         policy: Policy,
         setting: Setting,
+        observer: Observer | None = None,
     ) -> None:
+        self.observer = observer or Observer()
         self.lane = lane
         self.adapter = adapter
         self.mode = mode
@@ -132,6 +135,7 @@ def execute(proposed: Proposed, usable: dict[str, Means], how: How) -> list[Ende
             for future in done:
                 name, ended = running.pop(future), future.result()
                 found.append(ended)
+                how.observer.step_ends(ended.step, ended.executions, ended.error)
                 for waiting in after[name] if ended.error is None else ():
                     waits[waiting].discard(name)
                     if not waits[waiting]:
@@ -179,10 +183,13 @@ class _Run:
             execution_id, refused = self._admit()
             if execution_id is None:
                 return self._ended(begun, refused)
-            trail = Trail(execution_id, STDERR)
-            request = self._request(execution_id)
-            error = _error(run(request, self._how.setting, trail, self._gate))
-            if error is None or self._has_begun(execution_id):
+            self._how.observer.attempt_begins(self._prefix, execution_id)
+            trail = self._how.observer.trail(execution_id)
+            envelope = run(self._request(execution_id), self._how.setting, trail, self._gate)
+            error = _error(envelope)
+            charged = self._charged(execution_id) if error is not None else _cost(envelope)
+            self._how.observer.attempt_ends(self._prefix, error, charged or 0)
+            if charged is not None:
                 begun.append(execution_id)
             if error is None or not self._may_repeat(error, tries):
                 return self._ended(begun, error)
@@ -201,10 +208,11 @@ class _Run:
             return None, refusal(verdict, self._prefix)
         return str(verdict.fact[1]["execution_id"]), None
 
-    def _has_begun(self, execution_id: str) -> bool:
-        """Whether an execution is one of the ledger, and not only an id that was chosen for one."""
+    def _charged(self, execution_id: str) -> int | None:
+        """What the goal paid for an execution; None if that is only an id chosen for one."""
         with World(self._how.setting.world, make=False) as world:
-            return world.ledger.execution(execution_id) is not None
+            held = commitments.transition(world.ledger, execution_id)
+        return None if held is None else held.spent_micro_usd or 0
 
     def _may_repeat(self, error: ContractError, tried: int) -> bool:
         row = find_row(error.code, error.reason)
@@ -236,6 +244,10 @@ class _Run:
 def label(prefix: str) -> str:
     """What a step is called: its write prefix, or the digest of one that is no label."""
     return prefix if grammar.is_label(prefix) else digests.of_json(prefix)
+
+
+def _cost(envelope: dict[str, Json]) -> int:
+    return shapes.count(shapes.members(envelope, "meta"), "cost_micro_usd")
 
 
 def _error(envelope: dict[str, Json]) -> ContractError | None:
