@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
-from orchestrator.cli import program
+from orchestrator.cli import closing, program
 from orchestrator.cli.flags import Flag
 from orchestrator.cli.goal_files import GOAL, read_goal
-from orchestrator.cli.program import Call, Command
+from orchestrator.cli.program import COMMON, Call, Command
+from orchestrator.cli.scene import Scene
 from orchestrator.execution import request as asked
 from orchestrator.execution.run import Setting
 from orchestrator.loop import policy
-from orchestrator.loop.driver import Achieved, achieve
+from orchestrator.loop.driver import achieve
 from orchestrator.loop.execute import How
 from orchestrator.world import heads
 from processors.protocol.canonical import Json
-from processors.protocol.errors import inputs_error
+from processors.protocol.errors import ContractError, inputs_error
 from processors.protocol.spawn import Stop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.goals.goal import Goal
+    from orchestrator.loop.driver import Achieved
 
 SUMMARY = "make what a goal says true, step by step, and prove it"
 JOBS_MAX = 256
@@ -63,8 +70,31 @@ def _achieve(call: Call, root: str) -> tuple[dict[str, Json], list[str]]:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, stop.request)  # what runs is ended and settled first
     folder = os.path.dirname(given.require(GOAL.name)) or "."
-    found = achieve(goal, how, folder=folder, verify=given.has("--verify"))
-    return found.as_json(), _lines(found)
+    if call.as_json:
+        found = achieve(goal, how, folder=folder, verify=given.has("--verify"))
+        return found.as_json(), []
+    return _shown(call, goal, how, folder)
+
+
+def _shown(call: Call, goal: Goal, how: How, folder: str) -> tuple[dict[str, Json], list[str]]:
+    """Achieve a goal where people look: what happens is the same, and they see it happen."""
+    if os.isatty(2):
+        from orchestrator.cli.live import Drawn
+
+        scene: Scene = Drawn(goal, time.monotonic, how.setting.environ)
+    else:
+        scene = Scene(goal, time.monotonic)
+    how.observer = scene
+    try:
+        with scene:
+            found = achieve(goal, how, folder=folder, verify=call.given.has("--verify"))
+    except ContractError as error:
+        if scene.rounds:  # or there is nothing to tell of
+            said = [f"not satisfied  {goal.name}", *closing.lines(scene)]
+            for line in (*said, *closing.after_error(scene, call.given, (*FLAGS, *COMMON), error)):
+                error.add_note(line)
+        raise
+    return found.as_json(), _lines(found, scene, call)
 
 
 def _setting(call: Call, root: str, stop: Stop) -> Setting:
@@ -87,13 +117,9 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def _lines(found: Achieved) -> list[str]:
-    executions = sum(len(each.executions) for each in found.ended)
+def _lines(found: Achieved, scene: Scene, call: Call) -> list[str]:
     lines = [f"satisfied  {found.goal.name}, proof {found.proof}"]
     if found.brought is not None:
         put, removed = len(found.brought.put), len(found.brought.removed)
         lines.append(f"  sources: {put} file(s) brought in, {removed} gone")
-    lines += [f"  {each.ref}  {each.step}" for each in found.ended]
-    spent = 0 if found.budget is None else found.budget.spent_micro_usd
-    lines.append(f"  {executions} execution(s); {spent} micro-USD spent on the goal so far")
-    return [*lines, f"  next: explain {found.goal.name} shows what proves it"]
+    return [*lines, *closing.lines(scene), *closing.after_success(scene, call.given)]

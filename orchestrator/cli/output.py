@@ -72,7 +72,7 @@ def print_lines(lines: Iterable[str]) -> None:
         UnreadError: As ``print_document``.
     """
     for line in lines:
-        print_bytes(_shown(line).encode("utf-8", "backslashreplace") + b"\n")
+        print_bytes(shown(line).encode("utf-8", "backslashreplace") + b"\n")
 
 
 def print_bytes(data: bytes) -> None:
@@ -98,10 +98,10 @@ def explained(error: Json) -> str:
     code, reason = shapes.text(error, "code"), shapes.text(error, "reason")
     row = find_row(code, reason)
     todo = f"  do: {row.action}" if row else ""
-    return f"  {code} / {reason}: {shapes.text(error, 'message')}\n{todo}"
+    return f"  {code} / {reason}: {shown(shapes.text(error, 'message'))}\n{todo}"
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """A text of which nothing moves a terminal's cursor."""
     if text.isprintable():
         return text

@@ -198,6 +198,8 @@ def _refuse(error: ContractError, meta: dict[str, Json], *, as_json: bool) -> in
         output.print_document(document)
     else:
         output.tell(f"error  {meta['command']}\n{output.explained(document['error'])}\n")
+        for note in getattr(error, "__notes__", ()):  # what the command adds for people
+            output.tell(f"{output.shown(note)}\n")
     return output.exit_code(document)
 
 
