@@ -135,6 +135,27 @@ def of_step(ledger: Ledger, goal: str, step: str) -> list[Transition]:
     return [Transition(*row) for row in rows]
 
 
+def of_goal(ledger: Ledger, goal: str) -> list[Transition]:
+    """Every transition of a goal, in the order in which they were admitted."""
+    rows = ledger.file.select(
+        "SELECT * FROM transitions WHERE goal = ? ORDER BY admitted_seq", goal
+    )
+    return [Transition(*row) for row in rows]
+
+
+def plans(ledger: Ledger, goal: str) -> list[Plan]:
+    """Every plan of a goal, in the order in which they were proposed."""
+    return [
+        Plan(*row)
+        for row in ledger.file.select("SELECT * FROM plans WHERE goal = ? ORDER BY seq", goal)
+    ]
+
+
+def refusals(ledger: Ledger, goal: str, most: int) -> list[int]:
+    """The numbers of the last events that refused a step of a goal, in order; it looks at all."""
+    return sorted(row[0] for row in ledger.file.select(_REFUSALS, goal, most))
+
+
 def live(ledger: Ledger) -> list[Transition]:
     """The transitions that hold a lease, by fence."""
     marks = ", ".join("?" * len(LIVE))
@@ -192,3 +213,7 @@ def settled_error(ledger: Ledger, ended: Transition) -> tuple[str, str] | None:
 _MADE_BY = """\
 SELECT transitions.* FROM events JOIN transitions
   ON execution_id = json_extract(CAST(body AS TEXT), '$.data.execution_id') WHERE seq = ?"""
+
+_REFUSALS = """\
+SELECT seq FROM events WHERE json_extract(CAST(body AS TEXT), '$.type') = 'transition.refused'
+  AND json_extract(CAST(body AS TEXT), '$.data.goal') = ? ORDER BY seq DESC LIMIT ?"""
