@@ -50,9 +50,9 @@ def _report(call: Call, root: str) -> tuple[dict[str, Json], list[str]]:
         "artifacts": {"all": found.artifacts_total, "shown": len(found.items)},
         "executions": {"all": found.runs_total, "shown": len(found.runs)},
     }
-    lines = [
+    shown = f"{len(found.items)} of {found.artifacts_total} artifacts"
+    told = f"{len(found.runs)} of {found.runs_total} executions"
+    return result, [
         f"report  {found.goal.name}, {found.row.status}: {file}, {len(data)} bytes",
-        f"  {len(found.items)} of {found.artifacts_total} artifacts shown,"
-        f" {len(found.runs)} of {found.runs_total} executions",
+        f"  shown are {shown} and {told}",
     ]
-    return result, lines

@@ -14,14 +14,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.report.gather import Gathered, Run
     from orchestrator.report.links import Links
-    from processors.protocol.canonical import Json
 
 OPENED_MAX = 3  # executions whose receipts are unfolded at first
 INPUTS_MAX = 20
 _TONES = {fold.SUCCESS: "good", fold.REUSED: "good", fold.ERROR: "bad", fold.ABANDONED: "bad"}
 
 
-def timeline(found: Gathered, links: Links) -> Html:
+def timeline(found: Gathered) -> Html:
     """A bar for each execution, in the order in which they began."""
     spans = [span for run in found.runs if (span := run.span_ms) is not None]
     axis = Axis(spans)
@@ -35,7 +34,7 @@ def timeline(found: Gathered, links: Links) -> Html:
     return join(
         (
             tag("p", " ".join(said), class_="less"),
-            tag("ol", *(_bar(run, axis, links) for run in found.runs), class_="bars"),
+            tag("ol", *(_bar(run, axis) for run in found.runs), class_="bars"),
             *preview.left_out(len(found.runs), found.runs_total, "executions"),
         )
     )
@@ -52,12 +51,7 @@ def executions(found: Gathered, links: Links) -> Html:
     )
 
 
-def step_of(data: dict[str, Json]) -> str:
-    """What a step of a plan is called."""
-    return shapes.text(data, "step")
-
-
-def _bar(run: Run, axis: Axis, links: Links) -> Html:
+def _bar(run: Run, axis: Axis) -> Html:
     span = run.span_ms
     outcome = _outcome(run)
     took = "has not ended" if span is None else _duration(span[1] - span[0])

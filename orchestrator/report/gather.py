@@ -9,7 +9,7 @@ from datetime import datetime
 
 from orchestrator.goals import judging, snapshot, standing
 from orchestrator.report import preview
-from orchestrator.world import commitments
+from orchestrator.world import commitments, loop_facts
 from processors.protocol import paths, shapes
 from processors.protocol.canonical import Json, parse_object
 from processors.protocol.errors import ContractError
@@ -38,6 +38,8 @@ READ_ALL_BYTES_MAX = 536_870_912  # of all of them
 IMAGES_BYTES_MAX = 16_777_216  # of all images, which go into the page whole
 RECEIPT_BYTES_MAX = 65_536
 PLAN_BYTES_MAX = 67_108_864
+
+_RECORDS = (paths.EXECUTIONS, loop_facts.PLANS, "/goals/")
 
 
 class Run:
@@ -178,9 +180,9 @@ def listed(document: Data, key: str) -> list[Data]:
 
 
 def is_record(path: str) -> bool:
-    """Whether an artifact is one that comes with every execution, and is told with it."""
+    """Whether an artifact is a record of the loop itself, which the page tells elsewhere."""
     own = paths.receipt_path(""), paths.index_path("")
-    return path.startswith(paths.EXECUTIONS) or path.rpartition("/")[2] in own
+    return path.startswith(_RECORDS) or path.rpartition("/")[2] in own
 
 
 def _makers(rows: Iterable[Execution]) -> Iterator[tuple[int, str]]:

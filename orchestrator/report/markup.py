@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_VOID = ("img", "br", "meta")
+_VOID = ("img",)
 
 # What HTML has no way to write, and what turns the direction of the text around it.
 _UNSHOWABLE = re.compile(
@@ -51,10 +51,9 @@ def tag(name: str, *children: str, **attributes: str | None) -> Html:
     for key, value in attributes.items():
         if value is not None:
             parts.append(f' {key.rstrip("_").replace("_", "-")}="{text(value)}"')
-    parts.append(">")
-    if name not in _VOID:
-        parts += [*map(text, children), f"</{name}>"]
-    return Html("".join(parts))
+    if name in _VOID:
+        return Html("".join([*parts, "/>"]))  # well-formed as XML too, which any parser can check
+    return Html("".join([*parts, ">", *map(text, children), f"</{name}>"]))
 
 
 def join(parts: Iterable[str]) -> Html:

@@ -11,7 +11,7 @@ from orchestrator.goals import goal as goals
 from orchestrator.goals import judging, plan_svg, plan_text
 from orchestrator.goals.plan_shape import money
 from orchestrator.report import preview
-from orchestrator.report.executions import executions, step_of, timeline
+from orchestrator.report.executions import executions, timeline
 from orchestrator.report.gather import listed
 from orchestrator.report.links import Links, badge, path_words, size_words
 from orchestrator.report.markup import Html, join, more, table, tag, text
@@ -54,7 +54,7 @@ def page(found: Gathered, template: str) -> str:
     sections = (
         _section("predicates", _predicates(found, links)),
         _section("plan", _plan(found)),
-        _section("timeline", timeline(found, links)),
+        _section("timeline", timeline(found)),
         _section("costs", _costs(found)),
         _section("artifacts", _artifacts(found, links)),
         _section("executions", executions(found, links)),
@@ -225,10 +225,9 @@ def _costs(found: Gathered) -> Html:
         )
         for ref, (count, asked, spent) in sorted(by_ref.items())
     )
-    parts = [
-        table("Costs by processor", ("processor", "executions", "set aside", "spent"), rows),
-        *preview.left_out(len(found.runs), found.runs_total, "executions"),
-    ]
+    head = ("processor", "executions", "set aside", "spent")
+    parts = [table("Costs by processor", head, rows)] if by_ref else []
+    parts += preview.left_out(len(found.runs), found.runs_total, "executions")
     if budget is not None:
         words = (
             f"{money(budget.spent_micro_usd)} spent, {money(budget.reserved_micro_usd)} reserved,"
@@ -242,7 +241,7 @@ def _costs(found: Gathered) -> Html:
         ]
     refused = [
         (
-            step_of(each),
+            shapes.text(each, "step"),
             str(each["reason"]),
             _money(each["ask_micro_usd"]),
             _money(each["bound_micro_usd"]),
@@ -271,8 +270,8 @@ def _artifacts(found: Gathered, links: Links) -> Html:
     cards = (_artifact(at, item, links) for at, item in enumerate(found.items))
     shown = tag("ul", *cards, class_="cards pair")
     intro = (
-        "What the goal looks at, then the largest of the others. What comes with every execution"
-        " (receipt, list of outputs, envelope, inputs) is told under Executions."
+        "What the goal looks at, and the largest of the others. The loop's own records are listed"
+        " below; what they say stands in the other parts of this page."
     )
     rows = (
         (

@@ -22,6 +22,7 @@ IMAGE_BYTES_MAX = 262_144
 CHARS_MAX, LINES_MAX, LINE_CHARS_MAX = 4_000, 60, 500
 ROWS_MAX, COLUMNS_MAX, CELL_CHARS_MAX = 20, 10, 120
 HEX_BYTES_MAX = 128
+UNSCROLLED_LINES_MAX, UNSCROLLED_CHARS_MAX = 10, 600
 _HEX_ROW = 8  # fits a telephone
 
 # Type → how such a file begins.
@@ -150,7 +151,7 @@ def _hex(data: bytes, size_bytes: int) -> Html:
     shown = data[:HEX_BYTES_MAX]
     lines = [_hex_line(shown, at) for at in range(0, len(shown), _HEX_ROW)]
     note = f"Bytes, of which the first {len(shown)} of {size_bytes} are shown."
-    return join((tag("pre", "\n".join(lines), class_="hex", tabindex="0"), _note(note)))
+    return join((_pre("\n".join(lines), "hex"), _note(note)))
 
 
 def _hex_line(data: bytes, at: int) -> str:
@@ -159,8 +160,10 @@ def _hex_line(data: bytes, at: int) -> str:
     return f"{at:04x}  {row.hex(' '):<{3 * _HEX_ROW}} {letters}"
 
 
-def _pre(words: str) -> Html:
-    return tag("pre", words, tabindex="0")
+def _pre(words: str, class_: str | None = None) -> Html:
+    """A text as it is; one that may have to be scrolled can be reached by keys."""
+    scrolls = words.count("\n") > UNSCROLLED_LINES_MAX or len(words) > UNSCROLLED_CHARS_MAX
+    return tag("pre", words, class_=class_, tabindex="0" if scrolls else None)
 
 
 def _note(words: str) -> Html:
