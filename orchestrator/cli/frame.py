@@ -6,6 +6,8 @@ than the terminal has.
 
 from __future__ import annotations
 
+from typing import cast
+
 from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
@@ -64,7 +66,7 @@ class Frame:
 
 def screen(picture: Callable[[], Frame], looks: Mapping[str, str]) -> Live:
     """Where pictures are drawn one over the other, as a block; the last one is gone at its end."""
-    file: IO[str] = _Stderr()  # type: ignore[assignment] - all of a file that the library uses
+    file = cast("IO[str]", _Stderr())  # all of a file that the library uses
     return Live(
         console=_Screen(file=file, force_terminal=True, _environ=looks),
         auto_refresh=False,
@@ -129,7 +131,7 @@ def _steps(seen: Picture, width: int, room: int) -> Iterator[Text]:
         error = f"{each.error.code} / {each.error.reason}"
         yield from _step("failed", "red", each.ref, each.step, error, width)
     room -= len(failed)
-    running = seen.running[: max(1, min(RUNNING_MAX, room - 2))]
+    running = seen.running[: max(1, min(RUNNING_MAX, room - 1))]
     for row in running:
         yield from _row("runs", "green", row, width)
     if hidden := len(seen.running) - len(running):

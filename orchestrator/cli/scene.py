@@ -146,6 +146,7 @@ class Scene(Observer):
         self._failed: set[str] = set()
         self._measured: dict[str, tuple[int, float]] = {}  # processor → runs, and their seconds
         self._to_come: dict[str, int] = {}  # processor → how many of its steps wait
+        self._estimates: dict[str, float] = {}  # processor → how long a step takes, by its registry
 
     def __enter__(self) -> Self:
         return self
@@ -173,12 +174,15 @@ class Scene(Observer):
         """See ``Observer``."""
         steps = {shapes.text(step, "write_prefix"): step for step in proposed.steps}
         to_come: dict[str, int] = {}
+        estimates: dict[str, float] = {}
         for step in steps.values():
             ref = shapes.text(step, "ref")
             to_come[ref] = to_come.get(ref, 0) + 1
+            estimates[ref] = shapes.count(step, "time_ms") / 1_000
         with self._lock:
             self._phase = "running"
-            self._steps, self._waiting, self._to_come = steps, dict(steps), to_come
+            self._steps, self._waiting = steps, dict(steps)
+            self._to_come, self._estimates = to_come, estimates
             self._by_id = {shapes.text(step, "id"): prefix for prefix, step in steps.items()}
             self._done, self._failed = set(), set()
             self.planned_steps += len(steps)
@@ -273,18 +277,13 @@ class Scene(Observer):
 
         It is shared among as many steps as run now: that is how many the plan lets run.
         """
-        guesses: dict[str, float] = {}
-        for step in self._steps.values():
-            ref = shapes.text(step, "ref")
-            if ref not in guesses:
-                count, seconds = self._measured.get(ref, (0, 0.0))
-                guesses[ref] = seconds / count if count else shapes.count(step, "time_ms") / 1_000
-            if len(guesses) == len(self._to_come):
-                break
+        guesses = dict(self._estimates)
+        for ref, (count, seconds) in self._measured.items():
+            guesses[ref] = seconds / count
         if not self._running or not all(guesses.values()):
             return None
         left_s = sum(guesses[ref] * amount for ref, amount in self._to_come.items())
-        for step, attempts in self._running.items():
-            ref = shapes.text(self._steps[step], "ref")
+        for prefix, attempts in self._running.items():
+            ref = shapes.text(self._steps[prefix], "ref")
             left_s += max(0.0, guesses[ref] - (now - attempts.began_s))
         return left_s / len(self._running)
