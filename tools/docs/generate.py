@@ -19,6 +19,7 @@ from orchestrator.cli import (
     pin_processor,
     plan,
     push_processor,
+    report,
     run_processor,
     world,
 )
@@ -254,20 +255,24 @@ def program(name: str, summary: str, commands: Sequence[Command]) -> str:
 def goals() -> str:
     """The commands that take goals."""
     lines = [
-        "# achieve, plan, explain",
+        "# achieve, plan, explain, report",
         "",
         "Each is a program of its own. With `--json`, stdout is one JSON document on one line,",
         "`{status, result | error, meta}`; without, an error is told on stderr, where `achieve`",
-        "also writes the [breadcrumbs](events.md) of its executions. Codes, reasons and exit",
+        "also writes the [breadcrumbs](events.md) of its executions, or shows them as a",
+        "[view](../guides/goals.md) where stderr is a terminal. Codes, reasons and exit",
         "statuses are those of the [error table](errors.md). What a step fails with is what",
-        "`achieve` fails with.",
-        "Nothing is read from the environment but the secrets that `--allow-env` names.",
+        "`achieve` fails with. Nothing is read from the environment but the secrets that",
+        "`--allow-env` names, and, for how the view looks, `TERM`, `COLORTERM` and `NO_COLOR`.",
         "",
         "All have these flags:",
         "",
         *_flag_table(COMMON),
     ]
-    for command in (achieve.command(""), plan.command(""), explain.COMMAND):
+    for command in (
+        *(achieve.command(""), plan.command("")),
+        *(explain.COMMAND, report.command("")),
+    ):
         usage = " ".join([command.name, *words(command)])
         text = f"{command.help[0].upper()}{command.help[1:]}."
         lines += ["", f"## {command.name}", "", f"`{usage}`", "", text]
