@@ -71,6 +71,19 @@ def test_a_signal_leaves_the_terminal_as_it_was(
     ledger("verify", world=tmp_path / "w").result  # noqa: B018 - it must be a success
 
 
+def test_a_kill_leaves_nothing_to_restore(tmp_path: Path) -> None:
+    put(tmp_path / "w", a="wait")
+    goal = goal_file(tmp_path, EACH)
+
+    with terminal(STEPS_ACHIEVE, *words(goal), world=tmp_path / "w") as screen:
+        screen.read_until(b"waits")
+        screen.process.kill()
+        assert screen.finish() == -signal.SIGKILL
+
+    assert screen.mode_after == screen.mode
+    assert "\x1b[?" not in screen.text
+
+
 def test_an_error_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     put(tmp_path / "w", a="fail provider_timeout", b="plain")
     goal = goal_file(tmp_path, EACH)
