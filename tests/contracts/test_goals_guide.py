@@ -12,14 +12,12 @@ GUIDE = ROOT / "docs/guides/goals.md"
 
 
 def test_every_command_of_the_guide_does_what_it_says(tmp_path: Path) -> None:
-    for name in ("digest", "documents"):
-        shutil.copytree(ROOT / "examples" / name, tmp_path / "examples" / name, symlinks=False)
+    shutil.copytree(ROOT / "examples/digest", tmp_path / "examples/digest", symlinks=False)
 
     answers = {line: said(line, tmp_path) for line in commands(GUIDE)}
 
-    assert len(answers) == 5
+    assert len(answers) == 3
     [achieved] = [text for line, text in answers.items() if line.startswith("achieve")]
     assert "6 step(s) run, 0 taken from earlier, 0 failed, 0 not begun" in achieved
     assert "  next: tools/bazel run //:explain -- digest\n" in achieved
-    assert (tmp_path / "plan.svg").read_text().startswith("<svg ")
     assert (tmp_path / "digest.html").read_text().startswith("<!DOCTYPE html>")

@@ -390,8 +390,12 @@ def test_readmit_decides_again_and_counts(tmp_path: Path) -> None:
 
     # The processor's run and a refusal by lane; a step admitted, and one refused by its budget.
     said = {
-        "decided": 5, "admitted": 3, "refused": 2, "by_another_policy": 1,
-        "certificates": 0, "certificates_gone": 0,
+        "decided": 5,
+        "admitted": 3,
+        "refused": 2,
+        "by_another_policy": 1,
+        "certificates": 0,
+        "certificates_gone": 0,
     }
     assert result == {**said, "policy": policy.current().version}
     people = run("readmit", world=tmp_path, command=LEDGER)

@@ -54,7 +54,7 @@ class Run:
         self.scene = Scene(goal(), lambda: self.now)
         self.scene.judging(Budget("made", 100, 0, before))
         document: dict[str, Json] = {"steps": list[Json](steps or CHAINS)}
-        self.scene.planned(Proposed(goal(), Head(1, "sha256:" + "0" * 64), document, None, {}))
+        self.scene.planned(Proposed(goal(), Head(1, "sha256:" + "0" * 64), document, None, {}, None))
 
     def ends(self, name: str, error: ContractError | None = None, cost: int = 0) -> None:
         """An attempt has ended, and its step with it."""
@@ -160,7 +160,7 @@ def test_a_new_plan_starts_anew() -> None:
     run.ends("/a/1/")
     document: dict[str, Json] = {"steps": [step("/c/", "t/c@1", "world")]}
 
-    run.scene.planned(Proposed(goal(), Head(9, "sha256:" + "1" * 64), document, None, {}))
+    run.scene.planned(Proposed(goal(), Head(9, "sha256:" + "1" * 64), document, None, {}, None))
 
     seen = run.scene.picture()
     assert (seen.done, seen.total, run.scene.planned_steps) == (0, 1, 5)
