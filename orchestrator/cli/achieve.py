@@ -6,11 +6,10 @@ import os
 import signal
 import time
 
-from orchestrator.cli import closing, program
+from orchestrator.cli import program
 from orchestrator.cli.flags import Flag
 from orchestrator.cli.goal_files import GOAL, read_goal
 from orchestrator.cli.program import COMMON, Call, Command
-from orchestrator.cli.scene import Scene
 from orchestrator.execution import request as asked
 from orchestrator.execution.run import Setting
 from orchestrator.loop import policy
@@ -23,6 +22,7 @@ from processors.protocol.spawn import Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from orchestrator.cli.scene import Scene
     from orchestrator.goals.goal import Goal
     from orchestrator.loop.driver import Achieved
 
@@ -78,6 +78,9 @@ def _achieve(call: Call, root: str) -> tuple[dict[str, Json], list[str]]:
 
 def _shown(call: Call, goal: Goal, how: How, folder: str) -> tuple[dict[str, Json], list[str]]:
     """Achieve a goal where people look: what happens is the same, and they see it happen."""
+    from orchestrator.cli import closing
+    from orchestrator.cli.scene import Scene
+
     if os.isatty(2):
         from orchestrator.cli.live import Drawn
 
@@ -118,6 +121,8 @@ def _jobs(text: str) -> int:
 
 
 def _lines(found: Achieved, scene: Scene, call: Call) -> list[str]:
+    from orchestrator.cli import closing
+
     lines = [f"satisfied  {found.goal.name}, proof {found.proof}"]
     if found.brought is not None:
         put, removed = len(found.brought.put), len(found.brought.removed)

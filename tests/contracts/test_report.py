@@ -213,6 +213,19 @@ def test_what_a_satisfied_goal_rests_on_is_linked(tmp_path: Path) -> None:
     assert {f"r-{each}" for each in ids} <= {*found.ids}
 
 
+def test_a_refusal_is_told_with_its_bound(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("plain")
+    world_command("put", str(tmp_path / "a"), "/artifacts/in/a", world=tmp_path / "w")
+    goal = goal_file(tmp_path, EACH)
+    goal.write_text(goal.read_text().replace("budget_micro_usd: 1000", "budget_micro_usd: 9"))
+    assert achieve(goal, world=tmp_path / "w").exit_code == 1
+
+    found = page(tmp_path / "w", tmp_path / "page.html")
+
+    assert "/artifacts/step/a/ over_budget $0.00001 $0.000009" in found.words
+    assert "Nothing ran." in found.words
+
+
 def test_bytes_that_are_gone_are_told(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("what will be gone")
     world_command("put", str(tmp_path / "a"), "/artifacts/kept/a", world=tmp_path / "w")
