@@ -54,7 +54,9 @@ class Run:
         self.scene = Scene(goal(), lambda: self.now)
         self.scene.judging(Budget("made", 100, 0, before))
         document: dict[str, Json] = {"steps": list[Json](steps or CHAINS)}
-        self.scene.planned(Proposed(goal(), Head(1, "sha256:" + "0" * 64), document, None, {}, None))
+        self.scene.planned(
+            Proposed(goal(), Head(1, "sha256:" + "0" * 64), document, None, {}, None)
+        )
 
     def ends(self, name: str, error: ContractError | None = None, cost: int = 0) -> None:
         """An attempt has ended, and its step with it."""
