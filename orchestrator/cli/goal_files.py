@@ -17,7 +17,7 @@ def read_goal(path: str) -> Goal:
     Raises:
         ContractError: ``ERR_INPUTS``: ``unreadable_file``, or ``invalid_goal`` with the line.
     """
-    from orchestrator.goals import goal_file  # heavy (pydantic, YAML)
+    from orchestrator.goals import goal_file  # heavy (YAML), and a reader of files alone
 
     with open(open_regular(path), "rb") as file:
         return goal_file.load(file.read(goal_file.FILE_BYTES_MAX + 1), os.path.basename(path))

@@ -169,29 +169,37 @@ def test_what_says_the_same_is_the_same_goal_and_what_does_not_is_another() -> N
 
 
 MISTAKES: dict[str, tuple[str, str, str]] = {
-    "a key too many": ("name: one", "name: one\nmore: 1", "line 3: more: Extra"),
-    "a key too few": ("summary: one\n", "", "line 1: summary: Field required"),
-    "another schema": ("schema: v1", "schema: v2", "line 1: schema: Input should be 'v1'"),
-    "a name in capitals": ("name: one", "name: One", "line 2: name: String should match"),
+    "a key too many": (
+        "name: one",
+        "name: one\nmore: 1",
+        "line 3: more: no such key; expected schema, name, summary",
+    ),
+    "a key too few": ("summary: one\n", "", "line 1: summary: is missing"),
+    "another schema": ("schema: v1", "schema: v2", "line 1: schema: expected v1"),
+    "a name in capitals": (
+        "name: one",
+        "name: One",
+        "line 2: name: 'One' does not fit; expected [a-z]",
+    ),
     "a budget of text": (
         "budget_micro_usd: 0",
         "budget_micro_usd: '0'",
-        "line 4: budget_micro_usd: Input should be a valid integer",
+        "line 4: budget_micro_usd: a JSON string; expected an integer",
     ),
     "a budget of a float": (
         "budget_micro_usd: 0",
         "budget_micro_usd: 0.5",
-        "line 4: budget_micro_usd: Input should be a valid integer",
+        "line 4: budget_micro_usd: a JSON number; expected an integer",
     ),
     "a negative budget": (
         "budget_micro_usd: 0",
         "budget_micro_usd: -1",
-        "line 4: budget_micro_usd: Input should be greater",
+        "line 4: budget_micro_usd: expected an integer from 0 to",
     ),
     "a budget of true": (
         "budget_micro_usd: 0",
         "budget_micro_usd: true",
-        "line 4: budget_micro_usd: Input should be a valid integer",
+        "line 4: budget_micro_usd: a JSON boolean; expected an integer",
     ),
     "no predicate": (
         "artifact.exists",
@@ -201,7 +209,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "a predicate of no family": (
         "artifact.exists",
         "exists",
-        "line 7: predicates.0.predicate: String should match",
+        "line 7: predicates.0.predicate: 'exists' does not fit; expected family.what",
     ),
     "an argument too many": (
         "{path: /artifacts/a}",
@@ -231,7 +239,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "another scope": (
         "    args:",
         "    scope: sometimes\n    args:",
-        "line 8: predicates.0.scope: Input should be 'admission', 'success' or 'invariant'",
+        "line 8: predicates.0.scope: expected success or admission or invariant",
     ),
     "no success": (
         "    args:",
@@ -266,7 +274,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "a processor that is none": (
         "predicates:\n",
         "processors: [doc]\npredicates:\n",
-        "line 5: processors.0: String should match",
+        "line 5: processors.0: 'doc' does not fit; expected [a-z]",
     ),
     "a processor twice": (
         "predicates:\n",
@@ -276,12 +284,12 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "no processor": (
         "predicates:\n",
         "processors: []\npredicates:\n",
-        "line 5: processors: List should have at least 1 item",
+        "line 5: processors: 0 items; expected 1 to 1000",
     ),
     "a date in the arguments": (
         "/artifacts/a}",
         "2026-01-01}",
-        "line 8: predicates.0.args.path: input was not a valid JSON value",
+        "line 8: predicates.0.args.path: a date; if a text is meant, put it in quotes",
     ),
     "a step elsewhere": (
         "predicates:\n",
@@ -334,7 +342,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "an unsafe number": (
         "    args:",
         "    args: {path: 99999999999999999999}\n    ignored:",
-        "line 9: predicates.0.ignored: Extra",
+        "line 9: predicates.0.ignored: no such key",
     ),
 }
 
@@ -402,7 +410,7 @@ def test_arguments_are_checked_when_a_goal_is_read(args: str, says: str) -> None
 def test_a_file_has_a_size_and_an_encoding() -> None:
     assert "larger than" in refused(b"#" * (goal_file.FILE_BYTES_MAX + 1))
     assert "line 1: 'utf-8' codec" in refused(b"\xff")
-    assert "line 1: goal: Input should be a valid dictionary" in refused("")
+    assert "line 1: goal: a JSON null; expected keys and values" in refused("")
 
 
 def test_what_a_world_keeps_and_is_no_goal_is_corruption() -> None:
