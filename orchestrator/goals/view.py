@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 READ_BYTES_MAX = 16_777_216  # of one artifact; what is larger is judged by its size or its digest
 MATCHES_MAX = 10_000  # of one pattern
+BYTES_GONE = "bytes_gone"  # the reason of an error that making them again can mend
 GOALS_DEEP_MAX = 16  # goals that rest on goals
 
 
@@ -62,7 +63,7 @@ class View:
             self._seen[path] = self._snapshot.artifact(path)
         found = self._seen[path]
         if found is not None and (wrong := self._snapshot.bytes_problem(found)) is not None:
-            raise CannotTellError("bytes_gone", wrong)
+            raise CannotTellError(BYTES_GONE, wrong)
         return found
 
     def matching(self, pattern: str) -> Iterator[tuple[Artifact, Bindings]]:
@@ -78,7 +79,7 @@ class View:
                 raise CannotTellError("too_many", f"more than {MATCHES_MAX} match {pattern}")
             self._seen[artifact.path] = artifact
             if (wrong := self._snapshot.bytes_problem(artifact)) is not None:
-                raise CannotTellError("bytes_gone", wrong)
+                raise CannotTellError(BYTES_GONE, wrong)
             yield artifact, bindings
         self._whole.add(pattern)
 
@@ -87,7 +88,7 @@ class View:
         try:
             return self._snapshot.read(artifact, READ_BYTES_MAX)
         except ContractError as error:
-            reason = "too_large" if error.reason == "too_large" else "bytes_gone"
+            reason = "too_large" if error.reason == "too_large" else BYTES_GONE
             raise CannotTellError(reason, f"{artifact.path}: {error.message}") from None
 
     def text(self, artifact: Artifact) -> str | None:
@@ -123,7 +124,7 @@ class View:
         try:
             found = goals.parse(self.read(kept))
         except ContractError as error:
-            raise CannotTellError("bytes_gone", error.message) from None
+            raise CannotTellError(BYTES_GONE, error.message) from None
         self._goals.append(name)
         return found
 

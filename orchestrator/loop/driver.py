@@ -141,7 +141,7 @@ def _rounds(
             found.proof = stand.proof
             return
         _check_invariants(stand)
-        proposed = _proposed(world, goal, usable)
+        proposed = _proposed(world, goal, usable, verify=verify)
         if proposed is None or not proposed.steps:
             raise _unproved(stand)
         propose.keep(world, proposed)
@@ -154,13 +154,15 @@ def _rounds(
     raise inputs_error("goal_unproved", f"goal {goal.name}: not proved in {ROUNDS_MAX} rounds")
 
 
-def _proposed(world: World, goal: Goal, usable: dict[str, propose.Means]) -> Proposed | None:
+def _proposed(
+    world: World, goal: Goal, usable: dict[str, propose.Means], *, verify: bool
+) -> Proposed | None:
     """A plan.
 
     Raises:
         ContractError: ``ERR_INPUTS`` / ``no_plan``, with what is out of reach.
     """
-    with snapshot.of(world) as seen:
+    with snapshot.of(world, verify=verify) as seen:
         proposed = propose.propose(goal, seen, usable, lambda name: standing.find(world, name))
     if proposed is None or proposed.is_plan:
         return proposed

@@ -1,41 +1,33 @@
 """``propose``: from what of a goal is not proved to a plan that the checker has judged.
 
-The planner knows paths alone. So what is asked of it is that the paths exist that an unproved
-predicate looks at; whether the predicate is true of them is judged once they do. What comes with
-every execution, its receipt and its index, is nobody's product and is not asked for.
+The planner knows paths alone. So what is asked of it is that paths exist (``missing``); whether a
+predicate is true of what lies there is judged once they do.
 """
 
 from __future__ import annotations
 
 from orchestrator.execution import input_schema
-from orchestrator.goals import goal as goals
-from orchestrator.goals import judging, known, planner
-from orchestrator.goals.domain import AtLeast, DomainError, Exists, Operator, Task
-from orchestrator.goals.predicates import goal as goal_family
-from orchestrator.goals.templates import Template
+from orchestrator.goals import planner
+from orchestrator.goals.domain import DomainError, Operator, Task
 from orchestrator.images import processors
 from orchestrator.loop import certificates, settlement
+from orchestrator.loop.missing import Missing
 from orchestrator.world import commitments, loop_facts
-from processors.protocol import paths, shapes
+from processors.protocol import shapes
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import ContractError, inputs_error
 from processors.protocol.refs import parse_ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from orchestrator.goals.domain import Want
     from orchestrator.goals.goal import Goal
     from orchestrator.goals.snapshot import Snapshot
     from orchestrator.images.processors import Processor
+    from orchestrator.loop.missing import Find
     from orchestrator.world.chain import Head
     from orchestrator.world.objects import Placing
     from orchestrator.world.world import World
-
-    type Find = Callable[[str], Goal]
-
-_UNPLANNED = (paths.receipt_path("/"), paths.index_path("/"))
 
 
 class Means:
@@ -137,13 +129,14 @@ def propose(goal: Goal, seen: Snapshot, usable: dict[str, Means], find: Find) ->
         ContractError: ``ERR_INPUTS``: ``no_plan`` if the planner has no answer; ``invalid_goal``
             if a processor of the plan would not take the inputs that the goal has for it.
     """
-    wanted = sorted({*wants(goal, seen, find)}, key=repr)
+    missing = Missing(seen, [each.operator for each in usable.values()])
+    missing.look(goal, find)
+    wanted, lost = missing.wanted(), missing.lost
     if not wanted:
         return None
     facts = {each.path for each in seen.artifacts(certificates.ROOT)}
-    lost = {want.path for want in wanted if isinstance(want, Exists) and _is_lost(want.path, seen)}
     found = _planned(goal, seen, usable, wanted, facts, lost)
-    while more := {path for path in found.reads if _is_lost(path, seen)}:
+    while more := {path for path in found.reads if missing.is_lost(path)}:
         lost |= more  # what a step would read has to be made again, too
         found = _planned(goal, seen, usable, wanted, facts, lost)
     if found.is_plan:
@@ -204,37 +197,6 @@ def keep(world: World, proposed: Proposed) -> None:
 def _kept(placing: Placing, path: str, data: bytes) -> dict[str, Json]:
     cid, size_bytes = placing.write(data)
     return {"path": path, "cid": cid, "size_bytes": size_bytes}
-
-
-def wants(goal: Goal, seen: Snapshot, find: Find) -> Iterator[Want]:
-    """What has to exist for the predicates of success that are not proved."""
-    for stated in goal.predicates:
-        if stated.scope != goals.SUCCESS:
-            continue
-        for args, _ in judging.unproved(stated, seen):
-            if stated.predicate == goal_family.NAME:
-                yield from wants(find(shapes.text(args, "goal")), seen, find)
-            else:
-                yield from _wanted(stated, args)
-
-
-def _wanted(stated: goals.Stated, args: dict[str, Json]) -> Iterator[Want]:
-    predicate = known.find(stated.predicate)
-    if "pattern" in args and "count" in args:
-        yield AtLeast(str(args["pattern"]), shapes.count(args, "count"))
-        return
-    for name in () if predicate is None else predicate.paths:
-        path = str(args.get(name, ""))
-        if stated.for_each is not None and Template(path).names:
-            yield AtLeast(stated.for_each, 1)  # nothing is there yet that it is to hold for
-        elif path and not path.endswith(_UNPLANNED):
-            yield Exists(path)
-
-
-def _is_lost(path: str, seen: Snapshot) -> bool:
-    """Whether the world has a path and not its bytes."""
-    there = seen.artifact(path)
-    return there is not None and seen.bytes_problem(there) is not None
 
 
 def _reads(document: dict[str, Json], seen: Snapshot) -> dict[str, str]:

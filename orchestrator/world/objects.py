@@ -203,7 +203,8 @@ class Placing:
     def move(self, file: str, cid: str, size_bytes: int) -> None:
         """Take a file whose content the caller has checked; ``place`` moves it away.
 
-        It must lie in the world's folder, and nothing may write to it any more.
+        It takes the place of what has its name already, whose bytes may have rotted. It must lie
+        in the world's folder, and nothing may write to it any more.
         """
         self._waiting.setdefault(cid, (file, size_bytes))
 
@@ -237,7 +238,7 @@ class Placing:
             fresh = {
                 cid: file
                 for cid, (file, size) in self._waiting.items()
-                if not self._objects.holds(cid, size)
+                if file and (file not in self._own or not self._objects.holds(cid, size))
             }
             for file in fresh.values():
                 os.chmod(file, READ_ONLY)

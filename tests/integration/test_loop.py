@@ -288,7 +288,7 @@ def test_a_certificate_counts_bytes_that_are_gone_as_missing(tmp_path: Path) -> 
     put(world, a="plain")
     achieve(goal, world=world).result  # noqa: B018 - it must be a success
     cids = artifacts(world)
-    lost = ("/artifacts/in/a", "/artifacts/step/a/outputs/step.txt", LAST)
+    lost = ("/artifacts/in/a", LAST)
     for cid in [cids[path] for path in lost]:
         (world / "store" / cid[7:9] / cid[9:]).unlink()
 
@@ -359,6 +359,78 @@ def test_bytes_that_are_gone_are_made_again_from_as_far_back_as_it_takes(
 
     assert [step["ref"] for step in found["steps"]] == refs
     assert found["proof"] is not None
+
+
+STEP = "/artifacts/step/a/outputs/step.txt"
+RECEIPT = "/artifacts/step/a/receipt.json"
+TEXT = f"predicate: text.matches, args: {{path: {STEP}, pattern: plain}}"
+SIZE = (
+    "predicate: artifact.size_between,"
+    f" args: {{path: {STEP}, at_least_bytes: 1, at_most_bytes: 99}}"
+)
+MANY = (
+    "predicate: artifact.count_at_least,"
+    ' args: {pattern: "/artifacts/step/{name}/outputs/step.txt", count: 2}'
+)
+JSON = f"predicate: json.matches, args: {{path: {RECEIPT}, expression: \"status == 'success'\"}}"
+ATTESTED = f"predicate: receipt.deterministic, args: {{path: {RECEIPT}}}"
+OF_EACH = EACH.replace("/artifacts/in/{name}", "/artifacts/step/{name}/outputs/step.txt")
+BOTH = [STEP, STEP.replace("/a/", "/b/")]
+
+
+@pytest.mark.parametrize(
+    ("predicate", "lost", "how", "words"),
+    [
+        (TEXT, [STEP], "gone", []),
+        (TEXT, [STEP], "rotten", []),
+        (SIZE, [STEP], "gone", []),
+        (SIZE, [STEP], "rotten", ["--verify"]),
+        (MANY, BOTH, "gone", []),
+        (MANY, BOTH, "rotten", ["--verify"]),
+        (f"{JSON}}}\n  - {{name: p9, {SIZE}", [RECEIPT], "gone", []),
+        (f"{JSON}}}\n  - {{name: p9, {SIZE}", [RECEIPT], "rotten", []),
+        (f"{ATTESTED}}}\n  - {{name: p9, {SIZE}", [STEP], "gone", []),
+        (f"{ATTESTED}}}\n  - {{name: p9, {SIZE}", [RECEIPT], "rotten", []),
+        (OF_EACH, [STEP], "gone", []),
+    ],
+)
+def test_what_a_predicate_lacks_the_bytes_of_is_made_again(
+    predicate: str, lost: list[str], how: str, words: list[str], tmp_path: Path
+) -> None:
+    world, goal = tmp_path / "w", goal_file(tmp_path, predicate)
+    put(world, **({"a": "plain", "b": "plain too"} if lost == BOTH else {"a": "plain"}))
+    achieve(goal, world=world).result  # noqa: B018 - it must be a success
+    cids = artifacts(world)
+    for path in lost:
+        file = world / "store" / cids[path][7:9] / cids[path][9:]
+        data = file.read_bytes()
+        file.unlink()
+        if how == "rotten":
+            file.write_bytes(data[::-1])
+
+    found = achieve(goal, *words, world=world).result
+
+    assert sorted(step["step"] for step in found["steps"]) == sorted(
+        {path.removesuffix("receipt.json").partition("outputs/")[0] for path in lost}
+    )
+    assert found["proof"] is not None
+    for path in lost:
+        world_command("cat", path, world=world).result  # noqa: B018 - its bytes verify
+    assert achieve(goal, "--verify", world=world).result["executions"] == 0
+
+
+def test_bytes_of_what_nothing_makes_are_named(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    goal = goal_file(tmp_path, "predicate: text.matches, args: {path: /artifacts/in/a, pattern: a}")
+    put(world, a="plain")
+    achieve(goal, world=world).result  # noqa: B018 - it must be a success
+    cid = artifacts(world)["/artifacts/in/a"]
+    (world / "store" / cid[7:9] / cid[9:]).unlink()
+
+    found = achieve(goal, world=world)
+
+    assert found.error == ("ERR_INPUTS", "no_plan", 2)
+    assert "/artifacts/in/a" in found.message
 
 
 def test_what_one_round_brings_about_the_next_one_plans_for(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(contents=BATCHES)
     def move(self, contents: list[bytes]) -> None:
-        """Place checked files."""
+        """Place checked files, which take the place of what was spoiled."""
         with self.store.placing() as placing:
             for number, content in enumerate(contents):
                 file = os.path.join(self.world, f"staged-{number}")
@@ -57,6 +57,7 @@ class StoreMachine(RuleBasedStateMachine):
                 placing.move(file, digests.of_bytes(content), len(content))
             placing.place()
         self.note(contents)
+        self.spoiled -= {digests.of_bytes(content) for content in contents}
 
     @rule(contents=BATCHES)
     def forget(self, contents: list[bytes]) -> None:
