@@ -6,6 +6,7 @@ same flags give the same verdict on every machine.
 
 from __future__ import annotations
 
+from processors.protocol import digests
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError
 
@@ -132,8 +133,11 @@ LANES: dict[str, LanePolicy] = {
 
 
 def document() -> dict[str, Json]:
-    """The table as data; its digest says by which policy a verdict was reached."""
+    """The table as data."""
     return {lane: policy.document() for lane, policy in LANES.items()}
+
+
+VERSION = digests.of_json(document())  # by which policy a verdict was reached
 
 
 def of_document(lane: str, row: dict[str, Json]) -> LanePolicy:

@@ -33,9 +33,10 @@ def reply(stdout: bytes, payload: Payload, payload_hash: str, tree: str) -> Repl
         ContractError: ``ERR_ADAPTER_INVOCATION`` with the first fault found.
     """
     found = envelope.check(stdout, payload)
-    _check_receipts(found, payload, payload_hash, tree)
+    left = Tree(tree)
+    _check_receipts(found, payload, payload_hash, left)
     if found.error is None:
-        _check_outputs(found, payload, tree)
+        _check_outputs(found, payload, left)
     return found
 
 
@@ -58,28 +59,88 @@ def effects_of(found: Reply, payload: Payload, products: list[str]) -> list[str]
     return sorted({*made}.intersection(effects.declared(products, payload.write_prefix)))
 
 
-def _check_outputs(found: Reply, payload: Payload, tree: str) -> None:
+class Tree:
+    """The tree that a processor worked in, now that nobody does any more. Paths are the world's.
+
+    Each folder is looked at once, however many files lie in it.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._folders = {"": os.path.realpath(root) == os.path.normpath(root)}
+
+    def holds(self, path: str) -> bool:
+        """Whether a regular file with no second name is there, through no link of anybody's."""
+        try:
+            status = os.lstat(self._root + path)
+        except OSError:
+            return False
+        plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+        return plain and self._is_folder(path.rpartition("/")[0])
+
+    def digest(self, path: str) -> tuple[str, int]:
+        """Content id and size of a file that is there."""
+        return digests.of_file(self._root + path)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of an index or a receipt, which must be a plain file.
+
+        Raises:
+            ContractError: ``ERR_ADAPTER_INVOCATION`` / ``receipt_invalid``.
+        """
+        if not self.holds(path):
+            raise adapter_error("receipt_invalid", f"{path} is absent or no regular file")
+        with open(self._root + path, "rb") as file:
+            return file.read(DOCUMENT_BYTES_MAX + 1)
+
+    def files(self, prefix: str) -> list[str]:
+        """Everything under a prefix that is not a folder, sorted."""
+        found = []
+        folders = [prefix]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(self._root + folder) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(f"{folder}{entry.name}/")
+                        else:
+                            found.append(folder + entry.name)
+            except OSError:
+                continue  # a path too long to be named, so nothing that an envelope could name
+        return sorted(found)
+
+    def _is_folder(self, path: str) -> bool:
+        """Whether a folder is one itself, and so is every folder around it."""
+        known = self._folders.get(path)
+        if known is None:
+            known = self._is_folder(path.rpartition("/")[0])
+            known = known and stat.S_ISDIR(os.lstat(self._root + path).st_mode)
+            self._folders[path] = known
+        return known
+
+
+def _check_outputs(found: Reply, payload: Payload, tree: Tree) -> None:
     for output in found.outputs:
-        physical = tree + output.path
-        if not _is_plain(physical):
+        if not tree.holds(output.path):
             raise adapter_error("output_invalid", f"{output.path} is absent or no regular file")
-        if digests.of_file(physical) != (output.cid, output.size_bytes):
+        if tree.digest(output.path) != (output.cid, output.size_bytes):
             raise adapter_error("output_invalid", f"{output.path} is not what the envelope says")
     index = paths.index_path(payload.write_prefix)
     expected = canonical.canonical(envelope.index_document(found.outputs))
-    if canonical.canonical(_read_json(tree + index, index)) != expected:  # in Python, True == 1
+    if canonical.canonical(_parse(tree.read(index), index)) != expected:  # in Python, True == 1
         raise adapter_error("output_invalid", f"{index} is not what the envelope says")
     prefix = payload.write_prefix
     named = {output.path for output in found.outputs} | {index, paths.receipt_path(prefix)}
-    for path in _files(tree, prefix):
+    for path in tree.files(prefix):
         if path not in named:
             raise adapter_error("stray_file", f"{path} is no output, index or receipt")
 
 
-def _check_receipts(found: Reply, payload: Payload, payload_hash: str, tree: str) -> None:
+def _check_receipts(found: Reply, payload: Payload, payload_hash: str, tree: Tree) -> None:
     first = paths.receipt_path(payload.write_prefix)
     second = paths.determinism_path(payload.execution_id)
-    both = [read_plain(tree + path, path) for path in (first, second)]
+    both = [tree.read(path) for path in (first, second)]
     if both[0] != both[1]:
         raise adapter_error("receipt_invalid", f"{first} and {second} differ")
     wrong = receipt.problem(
@@ -94,37 +155,6 @@ def _check_receipts(found: Reply, payload: Payload, payload_hash: str, tree: str
         raise adapter_error("receipt_invalid", wrong)
 
 
-def _files(tree: str, prefix: str) -> list[str]:
-    """The world paths of everything under a prefix that is not a folder."""
-    found = []
-    for folder, names, files in os.walk(tree + prefix):
-        links = [name for name in names if os.path.islink(os.path.join(folder, name))]
-        found += [os.path.join(folder, name)[len(tree) :] for name in (*files, *links)]
-    return sorted(found)
-
-
-def _is_plain(physical: str) -> bool:
-    """A regular file with no second name, reached through no link of the processor's making."""
-    try:
-        status = os.lstat(physical)
-    except OSError:
-        return False
-    plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
-    return plain and os.path.realpath(physical) == os.path.normpath(physical)
-
-
-def read_plain(physical: str, path: str) -> bytes:
-    """The bytes of an index or a receipt, which must be a plain file.
-
-    Raises:
-        ContractError: ``ERR_ADAPTER_INVOCATION`` / ``receipt_invalid``.
-    """
-    if not _is_plain(physical):
-        raise adapter_error("receipt_invalid", f"{path} is absent or no regular file")
-    with open(physical, "rb") as file:
-        return file.read(DOCUMENT_BYTES_MAX + 1)
-
-
 def _parse(data: bytes, path: str) -> Json:
     try:
         return canonical.parse(
@@ -132,7 +162,3 @@ def _parse(data: bytes, path: str) -> Json:
         )
     except ContractError as error:
         raise adapter_error("receipt_invalid", error.message) from None
-
-
-def _read_json(physical: str, path: str) -> Json:
-    return _parse(read_plain(physical, path), path)

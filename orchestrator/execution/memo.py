@@ -14,20 +14,20 @@ from processors.protocol.payload import Payload
 
 
 def preimage(
-    payload: Payload, *, code: str, registry: dict[str, Json], env_fingerprint: str
+    payload: Payload, *, code: str, registry: str, env_fingerprint: str
 ) -> dict[str, Json]:
     """What the result of an execution depends on.
 
     Args:
         payload: What the processor is asked to do.
         code: The digest of what runs: the source root, or the image's digest.
-        registry: The registry that the processor reads; its image pin does not count.
+        registry: The digest of the registry that the processor reads; its image pin does not count.
         env_fingerprint: Where it runs.
     """
     return {
         "ref": payload.ref,
         "code": code,
-        "registry": registry_digest(registry),
+        "registry": registry,
         "mode": payload.mode,
         "inputs": digests.of_json(payload.inputs),
         "artifacts": {
@@ -37,11 +37,6 @@ def preimage(
         },
         "env_fingerprint": env_fingerprint,
     }
-
-
-def registry_digest(registry: dict[str, Json]) -> str:
-    """The digest of a registry as its processor reads it: without the image pin."""
-    return digests.of_json({key: value for key, value in registry.items() if key != "image"})
 
 
 def key(memo: dict[str, Json]) -> str:

@@ -69,7 +69,7 @@ def refused(request: Request, error: ContractError) -> Data:
         "execution_id": request.execution_id,
         "ref": str(request.ref),
         "write_prefix": request.write_prefix,
-        "policy": digests.of_json(lanes.document()),
+        "policy": lanes.VERSION,
         "question": question(request),
         "error": {"code": error.code, "reason": error.reason},
     }
@@ -95,7 +95,7 @@ def admitted(request: Request) -> Data:
     """``execution.admitted``."""
     return {
         "execution_id": request.execution_id,
-        "policy": digests.of_json(lanes.document()),
+        "policy": lanes.VERSION,
         "question": question(request),
     }
 

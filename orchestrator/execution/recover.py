@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.execution import answer, checks, memo, settle
+from orchestrator.execution import answer, checks, settle
 from orchestrator.execution.settle import REGISTRY_COPY, Attempt
 from orchestrator.images import processors
 from orchestrator.loop import settle as loop
@@ -118,8 +118,8 @@ def _products(
     if os.path.lexists(kept):  # it was one of --registry-root
         with open(kept, "rb") as file:
             data = file.read(checks.DOCUMENT_BYTES_MAX + 1)
-        processor.registry = parse_object(data, kept, bytes_max=checks.DOCUMENT_BYTES_MAX)
-    if memo.registry_digest(processor.registry) != shapes.members(begun, "memo")["registry"]:
+        processor.read_by(parse_object(data, kept, bytes_max=checks.DOCUMENT_BYTES_MAX))
+    if processor.registry_digest != shapes.members(begun, "memo")["registry"]:
         raise adapter_error("receipt_invalid", "the registry of the attempt is gone")
     return processor.products
 
@@ -158,7 +158,7 @@ def _receipt(staging: Staging, payload: Payload) -> dict[str, Json]:
     second = paths.determinism_path(payload.execution_id)
     if not os.path.lexists(staging.tree + first):
         first, second = second, first
-    data = checks.read_plain(staging.tree + first, first)
+    data = checks.Tree(staging.tree).read(first)
     _put_back(staging.tree + second, data)
     return parse_object(data, first, bytes_max=checks.DOCUMENT_BYTES_MAX)
 

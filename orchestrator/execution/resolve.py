@@ -8,7 +8,6 @@ import stat
 from orchestrator import secrets
 from orchestrator.execution import input_schema
 from orchestrator.execution.request import Request
-from orchestrator.images import processors
 from orchestrator.images.processors import Processor
 from processors.protocol import digests
 from processors.protocol.canonical import Json
@@ -90,23 +89,22 @@ def names(request: Request) -> Names:
 
 
 def resolve(
-    request: Request, named: Names, processors_folder: str, environ: Mapping[str, str]
+    request: Request, named: Names, processor: Processor, environ: Mapping[str, str]
 ) -> Resolved:
     """Find what a request names, and check its inputs against the processor's registry.
 
     Args:
         request: The request, which the lane table allows.
         named: Its names.
-        processors_folder: Where the build left the processors.
+        processor: The processor; with --registry-root it gets another registry.
         environ: The caller's environment; read for the secrets that were opted in by name.
 
     Raises:
         ContractError: ``ERR_INPUTS``, ``ERR_REGISTRY_MISMATCH``, ``ERR_IMAGE_UNPINNED`` or
             ``ERR_MISSING_SECRET``.
     """
-    processor = processors.load(processors_folder, request.ref)
     if request.registry_root is not None:
-        processor.registry = _read_registry(request.registry_root, processor)
+        processor.read_by(_read_registry(request.registry_root, processor))
     schema = processor.registry["inputs"]
     assert isinstance(schema, dict)
     if (wrong := input_schema.problem(request.inputs, schema)) is not None:

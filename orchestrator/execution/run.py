@@ -21,6 +21,8 @@ from orchestrator.execution.request import Request
 from orchestrator.execution.resolve import Resolved, names, resolve
 from orchestrator.execution.settle import Attempt
 from orchestrator.execution.trail import Trail
+from orchestrator.images import processors
+from orchestrator.images.processors import Processor
 from orchestrator.world import heads
 from orchestrator.world.ledger import utc_now
 from orchestrator.world.objects import Placing
@@ -70,7 +72,13 @@ class Setting:
 
 
 def run(
-    request: Request, setting: Setting, trail: Trail, gate: Gate | None = None
+    request: Request,
+    setting: Setting,
+    trail: Trail,
+    gate: Gate | None = None,
+    *,
+    world: World | None = None,
+    processor: Processor | None = None,
 ) -> dict[str, Json]:
     """Execute one request and return its envelope; never raises for what a request can cause.
 
@@ -79,6 +87,9 @@ def run(
         setting: What it runs in.
         trail: Takes the breadcrumbs.
         gate: What it has to pass to begin, if it is a step of a plan.
+        world: The setting's world, if a loop has it open and has checked it against its head: from
+            then on the open file can only have got longer. None opens it for this execution.
+        processor: What the request names, if that is loaded already.
 
     Raises:
         ValueError: A step of a plan is to take an earlier result, which passes no gate: a mistake
@@ -86,7 +97,7 @@ def run(
     """
     if gate is not None and request.memo:
         raise ValueError("a step of a plan passes its gate, and takes no earlier result")
-    return _Execution(request, setting, trail, gate).envelope()
+    return _Execution(request, setting, trail, gate, world, processor).envelope()
 
 
 def publish(world: World, setting: Setting, trail: Trail) -> None:
@@ -104,8 +115,18 @@ def _say_unrecorded(trail: Trail, lost: ContractError) -> None:
 class _Execution:
     """One execution on its way from a request to an envelope."""
 
-    def __init__(self, request: Request, setting: Setting, trail: Trail, gate: Gate | None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        setting: Setting,
+        trail: Trail,
+        gate: Gate | None,
+        world: World | None,
+        processor: Processor | None,
+    ) -> None:
         self._gate = gate
+        self._world = world
+        self._processor = processor
         self._request = request
         self._setting = setting
         self._trail = trail
@@ -118,16 +139,22 @@ class _Execution:
         """Run every step; the first error is the answer."""
         try:
             resolved = self._admit()
+            if self._world is not None:
+                return self._live(self._world, resolved)
             with World(self._setting.world, make=True) as world:
                 heads.check(world.ledger)
-                recover(world, self._setting.processors_folder)
-                envelope = self._execute(world, resolved)
-                if self._setting.publish:
-                    publish(world, self._setting, self._trail)
-                return envelope
+                return self._live(world, resolved)
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one envelope
             self._show(error)
             return self._refusal(answer.known(error))
+
+    def _live(self, world: World, resolved: Resolved) -> dict[str, Json]:
+        """Execute in an open world, where nothing that somebody left is in the way."""
+        recover(world, self._setting.processors_folder)
+        envelope = self._execute(world, resolved)
+        if self._setting.publish:
+            publish(world, self._setting, self._trail)
+        return envelope
 
     def _admit(self) -> Resolved:
         """Judge the request and resolve what it names; a refusal is a fact of the ledger."""
@@ -175,7 +202,10 @@ class _Execution:
         self._know(app=named.app, function=named.function)
         if named.missing:
             self._trail.emit("naming.warning", {"missing": list(named.missing)})
-        resolved = resolve(request, named, self._setting.processors_folder, self._setting.environ)
+        processor = self._processor
+        if processor is None or request.registry_root is not None:  # that one is for this run alone
+            processor = processors.load(self._setting.processors_folder, request.ref)
+        resolved = resolve(request, named, processor, self._setting.environ)
         self._know(image_digest=resolved.image_digest)
         if resolved.overridden:
             self._meta["override"] = True
@@ -248,7 +278,7 @@ class _Execution:
         known = memo.preimage(
             payload,
             code=resolved.processor.source_root,
-            registry=resolved.processor.registry,
+            registry=resolved.processor.registry_digest,
             env_fingerprint=env_fingerprint,
         )
         self._meta.update(

@@ -23,6 +23,7 @@ class Processor:
     Attributes:
         ref: The processor's ref.
         registry: The checked registry, with its ``image``.
+        registry_digest: Of the registry as the processor reads it: without its ``image``.
         registry_file: The copy that the processor reads, without ``image``.
         argv: Program and arguments; ``{python}`` and ``{tree}`` are still to be filled in.
         tree: The folder with the processor's files and packages.
@@ -30,18 +31,27 @@ class Processor:
         lock: The digest of the locked packages.
     """
 
-    __slots__ = ("argv", "lock", "ref", "registry", "registry_file", "source_root", "tree")
+    __slots__ = (
+        *("argv", "lock", "ref", "registry", "registry_digest", "registry_file"),
+        *("source_root", "tree"),
+    )
 
     def __init__(self, ref: Ref, folder: str, description: dict[str, Json]) -> None:
         argv = description["argv"]
         assert isinstance(argv, list)
         self.ref = ref
-        self.registry = shapes.members(description, "registry")
+        self.read_by(shapes.members(description, "registry"))
         self.tree = os.path.join(folder, "tree")
         self.argv = [str(word) for word in argv]
         self.registry_file = os.path.join(self.tree, shapes.text(description, "registry_file"))
         self.source_root = shapes.text(description, "source_root")
         self.lock = shapes.text(description, "lock")
+
+    def read_by(self, registry: dict[str, Json]) -> None:
+        """Take a checked registry as the one that the processor runs by."""
+        own = {key: value for key, value in registry.items() if key != "image"}
+        self.registry = registry
+        self.registry_digest = digests.of_json(own)
 
     def limit(self, name: str) -> int:
         """An integer of the registry's ``limits``."""

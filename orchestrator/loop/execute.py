@@ -8,13 +8,12 @@ ends the processors that run, whose executions settle, and nothing is begun afte
 from __future__ import annotations
 
 import itertools
-import signal
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from orchestrator.execution import record
 from orchestrator.execution.request import Request
 from orchestrator.execution.run import Setting, run
 from orchestrator.goals.domain import WORLD
+from orchestrator.loop.crew import Crew
 from orchestrator.loop.gate import Gate, refusal
 from orchestrator.loop.observer import Observer
 from orchestrator.loop.proposal import Proposal
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from orchestrator.loop.propose import Means, Proposed
 
     type Step = dict[str, Json]
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class How:
@@ -117,31 +114,22 @@ def execute(proposed: Proposed, usable: dict[str, Means], how: How) -> list[Ende
         for each in needed:
             after[each].append(name)
     found: list[Ended] = []
-    pool = ThreadPoolExecutor(max_workers=how.jobs, thread_name_prefix="step")
-
-    def begin(name: str) -> Future[Ended]:
-        # A thread has the mask of the one that starts it. Signals are for this one alone, since one
-        # that another thread took would be handled only when this one next wakes up.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            return pool.submit(_Run(proposed, steps[name], usable, how).end)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    try:
-        running = {begin(name): name for name, needed in waits.items() if not needed}
-        while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                name, ended = running.pop(future), future.result()
-                found.append(ended)
-                how.observer.step_ends(ended.step, ended.executions, ended.error)
-                for waiting in after[name] if ended.error is None else ():
-                    waits[waiting].discard(name)
-                    if not waits[waiting]:
-                        running[begin(waiting)] = waiting
-    finally:  # where the world itself fails, what runs is waited for and nothing is begun
-        pool.shutdown(cancel_futures=True)
+    crew = Crew[str, Ended](how.setting.world, how.jobs)
+    with crew:  # where the world itself fails, what runs is waited for and nothing is begun
+        ready = [name for name, needed in waits.items() if not needed]
+        running = 0
+        while ready or running:
+            for name in ready:
+                crew.begin(name, _Run(proposed, steps[name], usable, how).end)
+            running += len(ready) - 1
+            name, ended = crew.wait()
+            found.append(ended)
+            how.observer.step_ends(ended.step, ended.executions, ended.error)
+            ready = []
+            for waiting in after[name] if ended.error is None else ():
+                waits[waiting].discard(name)
+                if not waits[waiting]:
+                    ready.append(waiting)
     return found
 
 
@@ -174,20 +162,28 @@ class _Run:
         present = sorted(name for name in named if how.setting.environ.get(name))
         self._gate = Gate(proposal, proposed.goal, how.policy, present)
 
-    def end(self) -> Ended:
+    def end(self, world: World) -> Ended:
         """Run the step to its end."""
         begun: list[str] = []
         for tries in itertools.count(1):
             if self._how.setting.stop.signum is not None:
                 return self._ended(begun, adapter_error("interrupted", "it was not begun"))
-            execution_id, refused = self._admit()
+            execution_id, refused = self._admit(world)
             if execution_id is None:
                 return self._ended(begun, refused)
             self._how.observer.attempt_begins(self._prefix, execution_id)
             trail = self._how.observer.trail(execution_id)
-            envelope = run(self._request(execution_id), self._how.setting, trail, self._gate)
+            request = self._request(execution_id)
+            envelope = run(
+                request,
+                self._how.setting,
+                trail,
+                self._gate,
+                world=world,
+                processor=self._means.processor,
+            )
             error = _error(envelope)
-            charged = self._charged(execution_id) if error is not None else _cost(envelope)
+            charged = _charged(world, execution_id) if error is not None else _cost(envelope)
             self._how.observer.attempt_ends(self._prefix, error, charged or 0)
             if charged is not None:
                 begun.append(execution_id)
@@ -195,24 +191,17 @@ class _Run:
                 return self._ended(begun, error)
         raise AssertionError  # it counts without an end
 
-    def _admit(self) -> tuple[str | None, ContractError | None]:
+    def _admit(self, world: World) -> tuple[str | None, ContractError | None]:
         """The id of the execution that may begin, or none, and why if it was refused."""
-        with World(self._how.setting.world, make=False) as world:
-            with world.ledger.reading():
-                verdict = self._gate.judge(world)
-            if verdict.fact is not None and not verdict.admitted:
-                verdict = self._gate.refuse(world)
+        with world.ledger.reading():
+            verdict = self._gate.judge(world)
+        if verdict.fact is not None and not verdict.admitted:
+            verdict = self._gate.refuse(world)
         if verdict.fact is None:
             return None, None  # an earlier attempt has succeeded
         if not verdict.admitted:
             return None, refusal(verdict, self._prefix)
         return str(verdict.fact[1]["execution_id"]), None
-
-    def _charged(self, execution_id: str) -> int | None:
-        """What the goal paid for an execution; None if that is only an id chosen for one."""
-        with World(self._how.setting.world, make=False) as world:
-            held = commitments.transition(world.ledger, execution_id)
-        return None if held is None else held.spent_micro_usd or 0
 
     def _may_repeat(self, error: ContractError, tried: int) -> bool:
         row = find_row(error.code, error.reason)
@@ -244,6 +233,12 @@ class _Run:
 def label(prefix: str) -> str:
     """What a step is called: its write prefix, or the digest of one that is no label."""
     return prefix if grammar.is_label(prefix) else digests.of_json(prefix)
+
+
+def _charged(world: World, execution_id: str) -> int | None:
+    """What the goal paid for an execution; None if that is only an id chosen for one."""
+    held = commitments.transition(world.ledger, execution_id)
+    return None if held is None else held.spent_micro_usd or 0
 
 
 def _cost(envelope: dict[str, Json]) -> int:

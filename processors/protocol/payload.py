@@ -34,9 +34,15 @@ class Artifact:
 
 
 class Payload:
-    """What one execution is asked to do. ``inputs`` have the processor's own input schema."""
+    """What one execution is asked to do. ``inputs`` have the processor's own input schema.
 
-    __slots__ = ("artifacts", "execution_id", "inputs", "mode", "ref", "write_prefix")
+    A value: nothing of it changes, so its bytes and the digest of its inputs are made once.
+    """
+
+    __slots__ = (
+        *("_encoded", "_inputs_hash"),
+        *("artifacts", "execution_id", "inputs", "mode", "ref", "write_prefix"),
+    )
 
     def __init__(
         self,
@@ -54,25 +60,31 @@ class Payload:
         self.inputs = inputs
         self.artifacts = artifacts
         self.write_prefix = write_prefix
+        self._encoded: bytes | None = None
+        self._inputs_hash: str | None = None
 
     def encode(self) -> bytes:
         """The exact bytes sent: canonical JSON. ``payload_hash`` covers these."""
-        return canonical(
-            {
-                "schema": SCHEMA,
-                "execution_id": self.execution_id,
-                "ref": self.ref,
-                "mode": self.mode,
-                "inputs": self.inputs,
-                "artifacts": {name: item.as_json() for name, item in self.artifacts.items()},
-                "write_prefix": self.write_prefix,
-            }
-        )
+        if self._encoded is None:
+            self._encoded = canonical(
+                {
+                    "schema": SCHEMA,
+                    "execution_id": self.execution_id,
+                    "ref": self.ref,
+                    "mode": self.mode,
+                    "inputs": self.inputs,
+                    "artifacts": {name: item.as_json() for name, item in self.artifacts.items()},
+                    "write_prefix": self.write_prefix,
+                }
+            )
+        return self._encoded
 
     def inputs_hash(self) -> str:
         """The digest of the inputs and of the artifacts' contents, wherever these lie."""
-        contents: dict[str, Json] = {name: item.cid for name, item in self.artifacts.items()}
-        return digests.of_json({"inputs": self.inputs, "artifacts": contents})
+        if self._inputs_hash is None:
+            contents: dict[str, Json] = {name: item.cid for name, item in self.artifacts.items()}
+            self._inputs_hash = digests.of_json({"inputs": self.inputs, "artifacts": contents})
+        return self._inputs_hash
 
 
 def decode(data: bytes) -> Payload:

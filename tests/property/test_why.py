@@ -63,7 +63,7 @@ class Known:
         return memo.preimage(
             payload,
             code=self.parts["code"],
-            registry={"registry": self.parts["registry"]},
+            registry=digests.of_json({"registry": self.parts["registry"]}),
             env_fingerprint=fingerprint.encode(self.facts),
         )
 

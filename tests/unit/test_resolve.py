@@ -13,6 +13,8 @@ from orchestrator.execution import resolve
 from orchestrator.execution.request import Request
 from orchestrator.execution.run import Setting, run
 from orchestrator.execution.trail import Trail
+from orchestrator.images import processors
+from orchestrator.images.processors import Processor
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import Ref
 from processors.protocol.spawn import Stop
@@ -125,8 +127,8 @@ def test_what_runs_from_source_has_no_name(tempting: Path) -> None:
     assert events == []
 
 
-def built(folder: Path, pin: str | None) -> str:
-    """What a build leaves of a processor with a pin."""
+def built(folder: Path, pin: str | None) -> Processor:
+    """A processor with a pin, as a build leaves it."""
     own = folder / "no/such/v1"
     own.mkdir(parents=True)
     registry = {
@@ -138,7 +140,7 @@ def built(folder: Path, pin: str | None) -> str:
     described = {"schema": "v1", "argv": ["x"], "registry": registry, "registry_file": "r"}
     roots = dict.fromkeys(("source_root", "lock"), "sha256:" + "0a" * 32)
     (own / "processor.json").write_text(json.dumps(described | roots))
-    return str(folder)
+    return processors.load(str(folder), Ref("no", "such", 1))
 
 
 @pytest.mark.proves("HR-5", "ERR_IMAGE_UNPINNED")

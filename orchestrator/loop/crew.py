@@ -1,0 +1,90 @@
+"""A crew: threads that run steps side by side, each with the world open for itself.
+
+A thread opens the world once, however many steps it runs: its ledger is a file that every process
+appends to, and each transaction sees what was committed before it, by whomever.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+
+from orchestrator.world.world import World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Crew[Name, Ended]:
+    """Runs what it is given, as many at once as it has threads.
+
+    Args:
+        folder: The world's folder.
+        threads_max: How many threads there may be.
+    """
+
+    def __init__(self, folder: str, threads_max: int) -> None:
+        self._folder = folder
+        self._threads_max = threads_max
+        self._threads: list[threading.Thread] = []
+        self._todo: queue.SimpleQueue[tuple[Name, Callable[[World], Ended]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._done: queue.SimpleQueue[tuple[Name, Ended] | BaseException] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for what runs; what has not begun never does."""
+        while not self._todo.empty():
+            try:
+                self._todo.get_nowait()
+            except queue.Empty:
+                break  # a thread was faster
+        for _thread in self._threads:
+            self._todo.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def begin(self, name: Name, work: Callable[[World], Ended]) -> None:
+        """Run something as soon as a thread is free."""
+        self._todo.put((name, work))
+        if len(self._threads) == self._threads_max:
+            return
+        thread = threading.Thread(target=self._run, name=f"step-{len(self._threads)}")
+        # A thread has the mask of the one that starts it. Signals are for this one alone, since one
+        # that another thread took would be handled only when this one next wakes up.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._threads.append(thread)
+
+    def wait(self) -> tuple[Name, Ended]:
+        """The next that has ended, which must be one that was begun; raises what it raised."""
+        found = self._done.get()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def _run(self) -> None:
+        world: World | None = None
+        try:
+            while (task := self._todo.get()) is not None:
+                name, work = task
+                try:
+                    if world is None:
+                        world = World(self._folder, make=False)
+                    self._done.put((name, work(world)))
+                except BaseException as error:  # noqa: BLE001 - it is for whoever waits
+                    self._done.put(error)
+        finally:
+            if world is not None:
+                world.ledger.close()
