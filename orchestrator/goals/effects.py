@@ -12,6 +12,8 @@ every other, but no effect: nothing that was planned can rest on it.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from orchestrator.goals.templates import Bindings, Template
 
 TYPE_CHECKING = False
@@ -29,7 +31,7 @@ def prefix_of(product: str) -> str:
 
 def bindings(product: str, write_prefix: str) -> Bindings | None:
     """What a product's wildcards stand for under a write prefix; None if that is no instance."""
-    return Template(prefix_of(product)[:-1]).match(write_prefix[:-1])
+    return _template(prefix_of(product)[:-1]).match(write_prefix[:-1])
 
 
 def declared(products: Sequence[str], write_prefix: str) -> list[str]:
@@ -62,7 +64,13 @@ def missing(products: Sequence[str], write_prefix: str, made: Iterable[str]) -> 
 
 def _rest(product: str) -> Template:
     """A product as it is called below its write prefix."""
-    return Template(_ROOT + product.removeprefix(prefix_of(product)))
+    return _template(_ROOT + product.removeprefix(prefix_of(product)))
+
+
+@lru_cache(maxsize=256)
+def _template(text: str) -> Template:
+    """A template of a registry, of which there are few, each for many executions."""
+    return Template(text)
 
 
 def _agrees(found: Bindings | None, known: Bindings) -> bool:

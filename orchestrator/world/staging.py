@@ -96,29 +96,40 @@ class StagingArea:
         What cannot be removed stays, and is tried again by the next who looks for the abandoned.
         """
         try:
-            self._remove(staging)
-        except OSError:
+            _remove(staging.folder)
+        except (OSError, RecursionError):
             import shutil  # rarely needed: it goes deeper than a path can be long
 
+            _unlock(staging.folder)
             shutil.rmtree(staging.folder, ignore_errors=True)
         os.close(staging.lock_fd)
 
-    def _remove(self, staging: Staging) -> None:
-        for folder, names, _ in os.walk(staging.folder):
-            for name in names:
-                inner = os.path.join(folder, name)
-                if not os.path.islink(inner):
-                    os.chmod(inner, 0o700)
-        for folder, names, files in os.walk(staging.folder, topdown=False):
-            for name in files:
-                os.unlink(os.path.join(folder, name))
-            for name in names:
-                inner = os.path.join(folder, name)
-                os.unlink(inner) if os.path.islink(inner) else os.rmdir(inner)
-        os.rmdir(staging.folder)
-
     def _unwritable(self, error: OSError) -> Exception:
         return inputs_error("world_unwritable", f"world {self._world!a}: {error.strerror}")
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder and what is in it, in one pass; fails where something is locked away."""
+    with os.scandir(folder) as found:
+        entries = list(found)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            _remove(entry.path)
+        else:
+            os.unlink(entry.path)
+    os.rmdir(folder)
+
+
+def _unlock(root: str) -> None:
+    """Let every folder be written and read again."""
+    for folder, names, _ in os.walk(root):
+        for name in names:
+            inner = os.path.join(folder, name)
+            if not os.path.islink(inner):
+                try:
+                    os.chmod(inner, 0o700)
+                except OSError:
+                    pass  # another user's, or too long a path; whoever removes it says so
 
 
 def _lock(folder: str) -> int:
