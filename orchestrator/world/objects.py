@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 READ_ONLY = 0o444
+LASTING_MAX = 1_024  # contents of which a process remembers that they are on the disk
 COLLECT_PATIENCE_S = 30.0  # how long a collection waits for writers
 
 _FOLDER = "store"
@@ -38,6 +39,7 @@ class Objects:
     def __init__(self, world: str) -> None:
         self._world = os.path.abspath(world)
         self._root = os.path.join(self._world, _FOLDER)
+        self.lasting = Lasting()
 
     def placing(self) -> Placing:
         """A block that places files and keeps them from being collected until it is left.
@@ -49,11 +51,15 @@ class Objects:
 
     def holds(self, cid: str, size_bytes: int) -> bool:
         """Whether a content is there, judged by its size; reading it judges its bytes."""
+        return self.file(cid, size_bytes) is not None
+
+    def file(self, cid: str, size_bytes: int) -> os.stat_result | None:
+        """What the file system says of a content that is there, judged as by ``holds``."""
         try:
             found = os.lstat(self.path(cid))
         except OSError:
-            return False
-        return stat.S_ISREG(found.st_mode) and found.st_size == size_bytes
+            return None
+        return found if stat.S_ISREG(found.st_mode) and found.st_size == size_bytes else None
 
     def chunks(self, cid: str) -> Iterator[bytes]:
         """The bytes of a content in pieces, hashed on the way; memory stays flat.
@@ -171,6 +177,33 @@ class Objects:
         )
 
 
+class Lasting:
+    """Names in a store that this process knows to be on the disk, so that it waits for each once.
+
+    A folder stays once it is there. A file can be collected, and come back by the hands of another
+    process that does not come to wait for its name; then it is another one, or was changed since.
+
+    Attributes:
+        folders: Folders of contents.
+    """
+
+    __slots__ = ("_files", "folders")
+
+    def __init__(self) -> None:
+        self.folders: set[str] = set()
+        self._files: dict[str, tuple[int, int]] = {}
+
+    def has(self, cid: str, found: os.stat_result) -> bool:
+        """Whether the file of a content that is there is the one that was waited for."""
+        return self._files.get(cid) == (found.st_ino, found.st_ctime_ns)
+
+    def add(self, cid: str, found: os.stat_result) -> None:
+        """Take note of a file whose name is on the disk."""
+        if len(self._files) == LASTING_MAX:
+            self._files.clear()
+        self._files[cid] = (found.st_ino, found.st_ctime_ns)
+
+
 class Placing:
     """A block in which files come into the store. See ``Objects.placing``."""
 
@@ -235,24 +268,39 @@ class Placing:
             ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
         """
         try:
-            fresh = {
-                cid: file
-                for cid, (file, size) in self._waiting.items()
-                if file and (file not in self._own or not self._objects.holds(cid, size))
-            }
-            for file in fresh.values():
-                os.chmod(file, READ_ONLY)
-            durable.sync_all(list(fresh.values()), self._lock.fd)
-            for cid, file in fresh.items():
-                target = self._objects.path(cid)
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                os.rename(file, target)
-            # Also where another process has just put the same content, and may not have come to it.
-            folders = {os.path.dirname(self._objects.path(cid)) for cid in self._waiting}
-            durable.sync_all([*sorted(folders), self._root], self._lock.fd)
+            self._place()
         except OSError as error:
             raise self._objects.unwritable(error) from None
         self._waiting.clear()
+
+    def _place(self) -> None:
+        objects, lasting = self._objects, self._objects.lasting
+        there = {cid: objects.file(cid, size) for cid, (_, size) in self._waiting.items()}
+        # A file that was moved here was hashed just now, and takes the place of what may have rotted.
+        fresh = {
+            cid: file
+            for cid, (file, _) in self._waiting.items()
+            if there[cid] is None or (file and file not in self._own)
+        }
+        for file in fresh.values():
+            os.chmod(file, READ_ONLY)
+        durable.sync_all(list(fresh.values()), self._lock.fd)
+        # Also what another process has just put, which may not have come to wait for it.
+        rest = {
+            cid: found
+            for cid, found in there.items()
+            if found is not None and cid not in fresh and not lasting.has(cid, found)
+        }
+        folders = {os.path.dirname(objects.path(cid)) for cid in (*fresh, *rest)}
+        new = folders - lasting.folders
+        for folder in new:
+            os.makedirs(folder, exist_ok=True)
+        for cid, file in fresh.items():
+            os.rename(file, objects.path(cid))
+        durable.sync_all([*sorted(folders), *([self._root] if new else [])], self._lock.fd)
+        lasting.folders |= new
+        for cid, found in rest.items():
+            lasting.add(cid, found)
 
     def _take(self, chunks: Iterator[bytes]) -> tuple[str, int]:
         file = os.path.join(self._scratch, os.urandom(16).hex())

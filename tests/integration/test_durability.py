@@ -92,6 +92,60 @@ def test_contents_are_on_the_disk_before_they_have_their_names(
     assert ("sync", str(tmp_path / "w" / "store")) in steps[-8:]  # the names of the new folders
 
 
+def placed(store: Objects, *contents: bytes) -> None:
+    """Place some contents."""
+    with store.placing() as placing:
+        for content in contents:
+            placing.write(content)
+        placing.place()
+
+
+def test_a_name_that_another_process_gave_is_waited_for_once(
+    tmp_path: Path, steps: list[Step]
+) -> None:
+    store = Objects(str(tmp_path))
+    placed(Objects(str(tmp_path)), b"words")
+    placed(store, b"words")
+    steps.clear()
+
+    placed(store, b"words")
+
+    assert steps == []
+
+
+def test_a_name_that_came_back_by_another_process_is_waited_for_again(
+    tmp_path: Path, steps: list[Step]
+) -> None:
+    store, other = Objects(str(tmp_path)), Objects(str(tmp_path))
+    folder = os.path.dirname(store.path(digests.of_bytes(b"words")))
+    placed(other, b"words")
+    placed(store, b"words")
+    store.collect(set[str])
+    placed(other, b"words")
+    steps.clear()
+
+    placed(store, b"words")
+
+    assert steps == [("sync", folder)]
+
+
+def test_a_new_content_in_a_known_folder_is_waited_for(tmp_path: Path, steps: list[Step]) -> None:
+    store = Objects(str(tmp_path))
+    folder = os.path.dirname(store.path(digests.of_bytes(b"words")))
+    beside = next(
+        content
+        for content in (b"%d" % number for number in range(100_000))
+        if os.path.dirname(store.path(digests.of_bytes(content))) == folder
+    )
+    placed(store, beside)
+    steps.clear()
+
+    placed(store, b"words")
+
+    assert expect_durable(steps) == 1
+    assert ("sync", str(tmp_path / "store")) not in steps
+
+
 def test_many_contents_are_waited_for_together(
     tmp_path: Path, steps: list[Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,8 +182,8 @@ def test_a_file_system_that_cannot_be_waited_for_is_an_error(tmp_path: Path) -> 
 def test_a_content_that_another_process_has_just_placed_is_relied_on_when_its_name_is_on_the_disk(
     tmp_path: Path, steps: list[Step]
 ) -> None:
-    store = Objects(str(tmp_path))
     for _ in range(2):
+        store = Objects(str(tmp_path))  # as another process has it
         steps.clear()
         with store.placing() as placing:
             placing.write(b"x")
