@@ -23,10 +23,19 @@ def is_plain(value: Json, levels: int = PLAIN_DEPTH_MAX) -> bool:
     if isinstance(value, int):
         return abs(value) <= SAFE_INTEGER_MAX
     if isinstance(value, dict):
-        return levels > 0 and all(
-            key.isascii() and is_plain(item, levels - 1) for key, item in value.items()
-        )
-    return isinstance(value, list) and levels > 0 and all(is_plain(x, levels - 1) for x in value)
+        if not "".join(value).isascii():
+            return False
+        items = list(value.values())
+    elif isinstance(value, list):
+        items = value
+    else:
+        return False
+    if levels < 1:
+        return False
+    for item in items:
+        if not (item is None or isinstance(item, str) or is_plain(item, levels - 1)):
+            return False
+    return True
 
 
 def is_plain_object(value: Json) -> bool:

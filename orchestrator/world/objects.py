@@ -163,7 +163,7 @@ class Objects:
         """Where a content lies, if it is there."""
         if not digests.is_digest(cid):
             raise ValueError("a content id is sha256: and 64 hex digits")
-        return os.path.join(self._root, cid[7:9], cid[9:])
+        return f"{self._root}/{cid[7:9]}/{cid[9:]}"
 
     def unwritable(self, error: OSError) -> ContractError:
         """The error that says that this world cannot be written."""

@@ -36,6 +36,7 @@ class World:
         self.ledger = Ledger(folder, make=make)
         self.objects = Objects(self.ledger.folder)
         self.stagings = StagingArea(self.ledger.folder)
+        self._id: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +46,9 @@ class World:
 
     def mark(self, staging: Staging) -> str:
         """What an attempt's processes carry: unlike any other's, in a copy of the world too."""
-        return f"{self.ledger.world()}.{staging.attempt}.{os.fstat(staging.lock_fd).st_ino}"
+        if self._id is None:
+            self._id = self.ledger.world()
+        return f"{self._id}.{staging.attempt}.{os.fstat(staging.lock_fd).st_ino}"
 
     def attach(self, source: str, placing: Placing) -> Artifact:
         """Take a file into the store; return where it lies once the ledger says so.

@@ -18,7 +18,7 @@ from processors.protocol.errors import adapter_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from typing import Any
 
 END_S_MAX = 1.0  # for all orphans of one run; each dies at once, but may have forked before
@@ -29,6 +29,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 _runs: dict[int, str] = {}  # the children that are being run now, and their attempts
 
+_adopters: list[int] = []  # the process that orphans go to; a fork of it has to ask for itself
+
+_prctls: list[Callable[..., int]] = []  # prctl(2), once it was looked up
+
 starting = _thread.allocate_lock()  # held from a child's start until ``begin`` knows of it
 
 
@@ -38,10 +42,13 @@ def adopt() -> None:
     Raises:
         ContractError: ``ERR_ADAPTER_INVOCATION`` / ``unsupported_platform``, naming what lacks.
     """
+    if _adopters == [os.getpid()]:
+        return  # it holds for as long as the process lives
     if lacking := missing("/proc/self"):
         raise adapter_error(
             "unsupported_platform", f"this system has no {', no '.join(lacking)}; it takes Linux"
         )
+    _adopters[:] = [os.getpid()]
 
 
 def missing(own_proc: str) -> list[str]:
@@ -151,7 +158,14 @@ def _end(orphan: int) -> None:
 
 
 def _prctl(option: int, value: int) -> bool:
-    """Call prctl(2), which the standard library offers through ctypes alone.
+    """Call prctl(2); looked up once, so that a child only has to call it."""
+    if not _prctls:
+        _prctls.extend(_find_prctl())
+    return bool(_prctls) and _prctls[0](option, value, 0, 0, 0) == 0
+
+
+def _find_prctl() -> list[Callable[..., int]]:
+    """The function prctl(2), or nothing; the standard library offers it through ctypes alone.
 
     These are the parts that ctypes is made of. It takes twelve times as long to import as they do,
     a twentieth of a whole run (docs/decisions/0010).
@@ -170,5 +184,6 @@ def _prctl(option: int, value: int) -> bool:
         whole_program: Any = None
         address = _ctypes.dlsym(_ctypes.dlopen(whole_program, os.RTLD_NOW), "prctl")
     except OSError:
-        return False  # another system's C library
-    return bool(Prctl(address)(option, value, 0, 0, 0) == 0)
+        return []  # another system's C library
+    function: Callable[..., int] = Prctl(address)
+    return [function]
