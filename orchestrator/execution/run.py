@@ -87,8 +87,8 @@ def run(
         setting: What it runs in.
         trail: Takes the breadcrumbs.
         gate: What it has to pass to begin, if it is a step of a plan.
-        world: The setting's world, if a loop has it open and has checked it against its head: from
-            then on the open file can only have got longer. None opens it for this execution.
+        world: The setting's world, if a loop has it open and has checked it against its head. None
+            opens it for this execution.
         processor: What the request names, if that is loaded already.
 
     Raises:

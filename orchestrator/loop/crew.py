@@ -1,7 +1,9 @@
 """A crew: threads that run steps side by side, each with the world open for itself.
 
 A thread opens the world once, however many steps it runs: its ledger is a file that every process
-appends to, and each transaction sees what was committed before it, by whomever.
+appends to, and each transaction sees what was committed before it, by whomever. It is held against
+its published head when it is opened; after that the open file can only get longer. Where another
+file has taken its place, that one is opened.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import queue
 import signal
 import threading
 
+from orchestrator.world import heads
 from orchestrator.world.world import World
 
 TYPE_CHECKING = False
@@ -80,8 +83,12 @@ class Crew[Name, Ended]:
             while (task := self._todo.get()) is not None:
                 name, work = task
                 try:
+                    if world is not None and not world.ledger.file.is_current():
+                        world.ledger.close()
+                        world = None
                     if world is None:
                         world = World(self._folder, make=False)
+                        heads.check(world.ledger)
                     self._done.put((name, work(world)))
                 except BaseException as error:  # noqa: BLE001 - it is for whoever waits
                     self._done.put(error)

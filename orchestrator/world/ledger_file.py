@@ -64,10 +64,15 @@ class LedgerFile:
             ContractError: ``ERR_INPUTS``: ``world_unwritable`` or ``world_corrupt``.
         """
         self.folder = folder
+        self._identity = _identity(folder)  # before it is opened: at worst it is taken for another
         try:
             self.connection = _connect(os.path.join(folder, NAME), "rw")
         except ERRORS as error:
             raise self.translated(error) from None
+
+    def is_current(self) -> bool:
+        """Whether the file that is open is still the one that has its name."""
+        return self._identity is not None and _identity(self.folder) == self._identity
 
     def select(self, statement: str, *values: object) -> Iterator[tuple[Any, ...]]:
         """Rows of a query, read as they are asked for."""
@@ -107,6 +112,15 @@ class LedgerFile:
     def translated(self, error: Exception) -> Exception:
         """The error of the table that an error of SQLite is."""
         return _translated(error, self.folder)
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    """Which file has the ledger's name, if one does."""
+    try:
+        found = os.stat(os.path.join(folder, NAME))
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def exists(folder: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -9,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.loop.crew import Crew
+from orchestrator.world import heads
 from orchestrator.world.world import World
 from processors.protocol.errors import ContractError
+from tests.fixtures.lives import AT
 
 
 @pytest.fixture
@@ -51,6 +55,39 @@ def test_a_thread_sees_what_another_process_has_committed_since_it_opened_its_wo
             transaction.append("budget.set", {"goal": "g", "limit_micro_usd": 1})
         crew.begin("after", count)
         assert crew.wait() == ("after", 2)
+
+
+def test_a_file_that_took_the_place_of_the_ledger_is_opened(folder: str) -> None:
+    def count(world: World) -> int:
+        return world.ledger.head().count
+
+    ledger = Path(folder, "ledger.sqlite3")
+    with Crew[str, int](folder, 1) as crew:
+        crew.begin("before", count)
+        assert crew.wait() == ("before", 1)
+        shutil.copy(ledger, f"{folder}/copy")
+        os.replace(f"{folder}/copy", ledger)
+        with World(folder, make=False) as other, other.ledger.writing() as transaction:
+            transaction.append("budget.set", {"goal": "g", "limit_micro_usd": 1})
+        crew.begin("after", count)
+        assert crew.wait() == ("after", 2)
+
+
+def test_a_ledger_that_is_shorter_than_its_head_runs_nothing(folder: str) -> None:
+    ledger = Path(folder, "ledger.sqlite3")
+    shutil.copy(ledger, f"{folder}/copy")
+    with World(folder, make=False) as world:
+        with world.ledger.writing() as transaction:
+            transaction.append("budget.set", {"goal": "g", "limit_micro_usd": 1})
+        heads.publish(world.ledger, None, AT)
+    os.replace(f"{folder}/copy", ledger)
+
+    with Crew[str, None](folder, 1) as crew:
+        crew.begin("a", lambda _: None)
+        with pytest.raises(ContractError, match="truncated") as caught:
+            crew.wait()
+
+    assert (caught.value.code, caught.value.reason) == ("ERR_INPUTS", "world_corrupt")
 
 
 def test_what_a_step_raises_is_raised_to_who_waits_and_nothing_more_begins(folder: str) -> None:
