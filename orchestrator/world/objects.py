@@ -276,7 +276,7 @@ class Placing:
     def _place(self) -> None:
         objects, lasting = self._objects, self._objects.lasting
         there = {cid: objects.file(cid, size) for cid, (_, size) in self._waiting.items()}
-        # A file that was moved here was hashed just now, and takes the place of what may have rotted.
+        # A file that was moved here was hashed just now; what is in its place may have rotted.
         fresh = {
             cid: file
             for cid, (file, _) in self._waiting.items()
