@@ -23,7 +23,7 @@ from tools.modal_local.copies import Copy
 from tools.modal_local.definitions import Definition
 from tools.modal_local.pools import Pools
 from tools.modal_local.sandbox import Bind
-from tools.modal_local.session import CONTAINER_ONLY, Session, new_id
+from tools.modal_local.session import FROM_CONTAINER, Session, new_id
 from tools.modal_local.workers import Worker
 
 SOCKET = "/__modal/api.sock"
@@ -100,7 +100,7 @@ class Containers:
         limit = asyncio.get_running_loop().call_later(
             worker.definition.start_s, self._give_up, container
         )
-        server = Server([self._session.endpoint(worker.task_id, CONTAINER_ONLY)])
+        server = Server([self._session.endpoint(worker.task_id, FROM_CONTAINER)])
         name = f"{worker.task_id}.sock"
         try:
             if fault := self._parts.faults.take("slow_start"):

@@ -184,6 +184,9 @@ CONTAINER_ONLY = frozenset(
     }
 )
 
+# What a container may ask for: that, and which volume has a name.
+FROM_CONTAINER = CONTAINER_ONLY | {"VolumeGetOrCreate"}
+
 
 class Endpoint:
     """The service as grpclib wants it: every method of the wheel, emulated or refused by name."""

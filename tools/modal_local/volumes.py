@@ -96,11 +96,13 @@ class Volumes:
         return self._all[volume_id]
 
     async def _get_or_create(
-        self, request: api_pb2.VolumeGetOrCreateRequest, _: Caller
+        self, request: api_pb2.VolumeGetOrCreateRequest, caller: Caller
     ) -> api_pb2.VolumeGetOrCreateResponse:
         environment = self._environments.name(request.environment_name)
         name, kind = request.deployment_name, request.object_creation_type
         found = self._all.get(self._named.get((environment, name), ""))
+        if caller.task_id and kind != api_pb2.OBJECT_CREATION_TYPE_UNSPECIFIED:
+            raise failures.unimplemented("making a volume from a container")
         if found is None:
             if kind == api_pb2.OBJECT_CREATION_TYPE_UNSPECIFIED:
                 raise failures.not_found(
