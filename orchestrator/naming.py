@@ -75,6 +75,14 @@ def modal_app_name_from_ref(
     return f"{_readable(name)[-room:].lstrip('-')}-{_tail(parts)}"
 
 
+def modal_secret_name(ref: Ref, env: str) -> str:
+    """Return the name of the secret that holds a processor's values in an environment.
+
+    It belongs to no branch and to no user, so it is called like the canonical app.
+    """
+    return modal_app_name_from_ref(ref, env)
+
+
 def missing_parts(env: str, branch: str | None, user: str | None) -> tuple[str, ...]:
     """Name what a full name would need and was not given: the subject of the caller's one warning.
 

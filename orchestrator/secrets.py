@@ -37,6 +37,16 @@ def select(
             "absent",
             f"mode real needs {', '.join(missing)}: set it and opt in with --allow-env NAME",
         )
+    check(found)
+    return found
+
+
+def check(found: Mapping[str, str]) -> None:
+    """Refuse values that could not be sent or not be redacted; none is ever said.
+
+    Raises:
+        ContractError: ``ERR_MISSING_SECRET``: ``malformed`` or ``too_short``.
+    """
     # What is no text in the environment has lone surrogates here (PEP 383).
     foreign = sorted(name for name in found if not _is_text(found[name]))
     if foreign:
@@ -50,7 +60,6 @@ def select(
             "too_short",
             f"{', '.join(short)} has fewer than {VALUE_BYTES_MIN} bytes and can't be redacted",
         )
-    return found
 
 
 def check_declared(declared: Collection[str], allowed: Collection[str], whose: str) -> None:

@@ -70,10 +70,13 @@ def _achieve(call: Call, root: str) -> tuple[dict[str, Json], list[str]]:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, stop.request)  # what runs is ended and settled first
     folder = os.path.dirname(given.require(GOAL.name)) or "."
-    if call.as_json:
-        found = achieve(goal, how, folder=folder, verify=given.has("--verify"))
-        return found.as_json(), []
-    return _shown(call, goal, how, folder)
+    try:
+        if call.as_json:
+            found = achieve(goal, how, folder=folder, verify=given.has("--verify"))
+            return found.as_json(), []
+        return _shown(call, goal, how, folder)
+    finally:
+        how.setting.close()
 
 
 def _shown(call: Call, goal: Goal, how: How, folder: str) -> tuple[dict[str, Json], list[str]]:

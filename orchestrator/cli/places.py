@@ -44,7 +44,7 @@ def store_of(given: Given, image: Image, root: str) -> Store:
     Raises:
         ContractError: ``ERR_INPUTS``: ``bad_value`` or ``conflicting_flags``.
     """
-    limit_s = _timeout(given.get(TIMEOUT.name))
+    limit_s = timeout_of(given.get(TIMEOUT.name))
     folder = given.get(LAYOUT.name)
     if folder is not None and given.get(TIMEOUT.name) is not None:
         raise inputs_error(
@@ -56,7 +56,12 @@ def store_of(given: Given, image: Image, root: str) -> Store:
     return Registry(Crane(root, os.environ, limit_s), name)
 
 
-def _timeout(text: str | None) -> int:
+def timeout_of(text: str | None) -> int:
+    """The limit that a flag gives.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``bad_value``.
+    """
     if text is None:
         return crane.LIMIT_S
     if text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= TIMEOUT_S_MAX:

@@ -120,7 +120,10 @@ def _run(given: Given, execution_id: str, root: str, stop: Stop, trail: Trail) -
         debug=given.has("--debug"),
         signing_key=None if key_file is None else heads.read_signing_key(key_file),
     )
-    return run(request, setting, trail)
+    try:
+        return run(request, setting, trail)
+    finally:
+        setting.close()
 
 
 def _request(given: Given, execution_id: str, stop: Stop) -> Request:

@@ -34,6 +34,11 @@ def of_local(lock_digest: str) -> str:
     )
 
 
+def of_modal(image_digest: str) -> str:
+    """The fingerprint of a run on Modal: the platform that images are of, and the image."""
+    return encode({"arch": "x86_64", "image": image_digest, "os": "linux"})
+
+
 def _escape(value: str) -> str:
     return value.replace("%", "%25").replace(";", "%3B").replace("=", "%3D")
 

@@ -41,6 +41,10 @@ class Relay:
         else:
             self._dropped += 1
 
+    def missed(self, lines: int) -> None:
+        """So many lines came that nobody kept."""
+        self._dropped += lines
+
     def close(self) -> None:
         """The child has ended: answer an open call, and say how many lines were not forwarded."""
         if self._open is not None:

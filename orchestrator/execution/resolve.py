@@ -9,7 +9,6 @@ from orchestrator import secrets
 from orchestrator.execution import input_schema
 from orchestrator.execution.request import Request
 from orchestrator.images.processors import Processor
-from processors.protocol import digests
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, inputs_error
 
@@ -104,7 +103,7 @@ def resolve(
             ``ERR_MISSING_SECRET``.
     """
     if request.registry_root is not None:
-        processor.read_by(_read_registry(request.registry_root, processor))
+        processor.read_by(read_registry(request.registry_root, processor))
     schema = processor.registry["inputs"]
     assert isinstance(schema, dict)
     if (wrong := input_schema.problem(request.inputs, schema)) is not None:
@@ -126,22 +125,10 @@ def _image(request: Request, processor: Processor) -> str:
         from orchestrator.images import reference  # rarely needed
 
         return reference.parse(request.image_override, "--image-override").digest
-    if processor.image_digest is None:
-        raise ContractError(
-            "ERR_IMAGE_UNPINNED",
-            "no_pin",
-            f"adapter modal runs pinned images, and {processor.ref} has image.digest null",
-        )
-    if not digests.is_pin(processor.image_digest):
-        raise ContractError(
-            "ERR_IMAGE_UNPINNED",
-            "bad_pin",
-            f"{processor.ref} is pinned to {processor.image_digest[:100]!a}, which is no digest",
-        )
-    return processor.image_digest
+    return processors.pin_of(processor)
 
 
-def _read_registry(root: str, processor: Processor) -> dict[str, Json]:
+def read_registry(root: str, processor: Processor) -> dict[str, Json]:
     """Read and check a registry.yaml from a folder instead of the built-in one."""
     from orchestrator.images import registry  # heavy (pydantic, YAML), and rarely needed
 

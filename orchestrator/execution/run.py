@@ -8,6 +8,7 @@ repository reaches an adapter.
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 
@@ -36,9 +37,10 @@ from processors.protocol.payload import Payload
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from orchestrator.execution.begin import Gate
+    from orchestrator.modal.session import Session
 
 # What the caller has to put right before there is a proposal to judge, and what is no verdict.
 _UNJUDGED = ("ERR_INPUTS", "ERR_ADAPTER_INVOCATION")
@@ -49,6 +51,7 @@ class Setting:
 
     __slots__ = (
         *("debug", "environ", "processors_folder", "publish", "signing_key", "stop", "world"),
+        *("_connect", "_session", "_starting"),
     )
 
     def __init__(
@@ -61,6 +64,7 @@ class Setting:
         debug: bool,
         signing_key: heads.SigningKey | None = None,
         publish: bool = True,
+        connect: Callable[[Mapping[str, str]], Session] | None = None,
     ) -> None:
         self.publish = publish  # whether a run publishes the head; a loop does so at its end
         self.debug = debug  # whether it is shown where an unknown error came from
@@ -69,6 +73,28 @@ class Setting:
         self.environ = environ  # read for the secrets that were opted in by name, and nothing else
         self.stop = stop
         self.signing_key = signing_key  # signs the head that is published at the end
+        self._connect = connect  # opens the way to Modal; None for the one there is
+        self._session: Session | None = None
+        self._starting = _thread.allocate_lock()
+
+    def session(self) -> Session:
+        """The one way to Modal, opened when it is first needed.
+
+        Raises:
+            ContractError: ``ERR_MODAL_LOOKUP``: ``no_credentials`` or ``unreachable``.
+        """
+        from orchestrator.modal.session import Session  # local runs do without it
+
+        with self._starting:
+            if self._session is None:
+                self._session = (self._connect or Session)(self.environ)
+            return self._session
+
+    def close(self) -> None:
+        """Let go of what was opened; what still runs remotely is cancelled."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
 
 def run(
@@ -134,6 +160,7 @@ class _Execution:
         self._meta.update(lane=request.lane, cost_micro_usd=0)
         trail.context.update(env=request.lane)
         self._know(processor_ref=str(request.ref), adapter=request.adapter, mode=request.mode)
+        self._deployed: modal.Deployed | None = None
 
     def envelope(self) -> dict[str, Json]:
         """Run every step; the first error is the answer."""
@@ -165,8 +192,7 @@ class _Execution:
                 raise refused
             resolved = self._resolve()
             if request.adapter == "modal":
-                self._say_resolved(resolved)
-                modal.invoke(resolved.processor, resolved.names.app, request.lane)
+                self._deployed = self._look_up(resolved)
         except ContractError as error:
             if error.code not in _UNJUDGED:
                 self._record_refusal(error)
@@ -210,6 +236,24 @@ class _Execution:
         if resolved.overridden:
             self._meta["override"] = True
         return resolved
+
+    def _look_up(self, resolved: Resolved) -> modal.Deployed:
+        """Find the deployment of what was resolved."""
+        assert resolved.image_digest is not None
+        app = resolved.names.app
+        assert app is not None
+        try:
+            return modal.look_up(
+                self._setting.session,
+                resolved.processor,
+                app=app,
+                environment=self._request.lane,
+                digest=resolved.image_digest,
+                real=self._request.mode == "real",
+            )
+        except ContractError:
+            self._say_resolved(resolved)
+            raise
 
     def _say_resolved(self, resolved: Resolved) -> None:
         """Log what was resolved, once; nothing of it changes afterwards."""
@@ -274,11 +318,14 @@ class _Execution:
 
     def _remember(self, payload: Payload, resolved: Resolved) -> dict[str, Json]:
         """Put into ``meta`` what the result depends on; return it whole."""
-        env_fingerprint = fingerprint.of_local(resolved.processor.lock)
+        image, processor = resolved.image_digest, resolved.processor
+        env_fingerprint = (
+            fingerprint.of_local(processor.lock) if image is None else fingerprint.of_modal(image)
+        )
         known = memo.preimage(
             payload,
-            code=resolved.processor.source_root,
-            registry=resolved.processor.registry_digest,
+            code=image or processor.source_root,
+            registry=processor.registry_digest,
             env_fingerprint=env_fingerprint,
         )
         self._meta.update(
@@ -314,6 +361,19 @@ class _Execution:
 
     def _invoke(self, world: World, resolved: Resolved, attempt: Attempt) -> spawn.Ended:
         processor, staging = resolved.processor, attempt.staging
+        timeout_s = min(self._request.timeout_s or asked.TIMEOUT_S_MAX, processor.limit("time_s"))
+        if self._deployed is not None:
+            self._trail.emit("processor.start")
+            return modal.invoke(
+                self._setting.session(),
+                self._deployed,
+                attempt.payload,
+                registry=memo.registry_digest(processor.registry),
+                staging=staging,
+                timeout_s=timeout_s,
+                trail=self._trail,
+                stop=self._setting.stop,
+            )
         registry_file = processor.registry_file
         if self._request.registry_root is not None:
             registry_file = _write_registry(processor.registry, staging)
@@ -324,9 +384,7 @@ class _Execution:
             staging=staging,
             mark=world.mark(staging),
             secrets=resolved.secrets,
-            timeout_s=min(
-                self._request.timeout_s or asked.TIMEOUT_S_MAX, processor.limit("time_s")
-            ),
+            timeout_s=timeout_s,
             registry_file=registry_file,
             trail=self._trail,
             stop=self._setting.stop,

@@ -14,8 +14,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# The fact that each hop leaves, in the order of the hops. Deploying and running will follow.
-FACTS = {"image.built": "build", "image.pushed": "push", "image.pinned": "pin"}
+# The fact that each hop leaves, in the order of the hops.
+FACTS = {
+    "image.built": "build",
+    "image.pushed": "push",
+    "image.pinned": "pin",
+    "deployment.made": "deploy",
+    "execution.started": "run",
+}
 HOPS = tuple(FACTS.values())
 
 

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 
-from orchestrator.images import tool
+from orchestrator.images import layout, tool
+from processors.protocol import digests
 from processors.protocol.errors import ContractError, mismatch, unavailable
 
 PROGRAM = "tools/images/crane"  # below the program's root
@@ -182,6 +183,21 @@ class Crane:
         if (sink.digest, sink.size_bytes) != (digest, size_bytes):
             found = f"{sink.size_bytes} bytes of digest {sink.digest}"
             raise mismatch("blob_corrupt", f"{name}: the registry sent {found}, not {size_bytes}")
+
+    def document(self, name: str, size_bytes: int) -> bytes:
+        """Fetch a blob that is a document, such as a config, and measure it.
+
+        Raises:
+            ContractError: As ``blob``, and for a document that is too large to be one.
+        """
+        if size_bytes > layout.DOCUMENT_BYTES_MAX:
+            raise mismatch("layout_invalid", f"{name}: a document of {size_bytes} bytes")
+        sink = Whole(size_bytes)
+        self._run(["blob", name], sink)
+        data = bytes(sink.data)
+        if digests.of_bytes(data) != name.rpartition("@")[2]:
+            raise mismatch("blob_corrupt", f"{name}: the registry sent other bytes")
+        return data
 
     def _run(self, words: Sequence[str], sink: Whole | Measured) -> list[str]:
         """Run crane until it succeeds, or must not be asked again; return what it sent."""

@@ -12,7 +12,7 @@ import os
 from processors.protocol import digests, shapes
 from processors.protocol.canonical import Json, parse_object
 from processors.protocol.errors import ContractError, inputs_error
-from processors.protocol.refs import Ref
+from processors.protocol.refs import Ref, parse_ref
 
 DESCRIPTION_BYTES_MAX = 524_288
 
@@ -114,6 +114,27 @@ def load(folder: str, ref: Ref) -> Processor:
     return Processor(ref, own, description)
 
 
+def pin_of(processor: Processor) -> str:
+    """The digest that a processor is pinned to.
+
+    Raises:
+        ContractError: ``ERR_IMAGE_UNPINNED``.
+    """
+    if processor.image_digest is None:
+        raise ContractError(
+            "ERR_IMAGE_UNPINNED",
+            "no_pin",
+            f"adapter modal runs pinned images, and {processor.ref} has image.digest null",
+        )
+    if not digests.is_pin(processor.image_digest):
+        raise ContractError(
+            "ERR_IMAGE_UNPINNED",
+            "bad_pin",
+            f"{processor.ref} is pinned to {processor.image_digest[:100]!a}, which is no digest",
+        )
+    return processor.image_digest
+
+
 def known_refs(folder: str) -> list[str]:
     """The refs of all built-in processors, sorted."""
     found = []
@@ -125,6 +146,12 @@ def known_refs(folder: str) -> list[str]:
                 if os.path.exists(os.path.join(folder, ns, name, version, "processor.json"))
             ]
     return sorted(found)
+
+
+def load_all(folder: str) -> list[Processor]:
+    """Every built-in processor, sorted by ref; see ``load``."""
+    refs = [parse_ref(text) for text in known_refs(folder)]
+    return [load(folder, ref) for ref in refs if ref is not None]
 
 
 def _folders(path: str) -> list[str]:

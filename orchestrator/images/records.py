@@ -12,6 +12,7 @@ from processors.protocol.canonical import Json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
 
@@ -32,6 +33,10 @@ class Records:
         if self._ledger is not None:
             self._ledger.close()
 
+    def events(self) -> Iterator[Event]:
+        """What the ledger holds; nothing where no record is kept."""
+        return iter(()) if self._ledger is None else self._ledger.events()
+
     def add(self, type_: str, data: dict[str, Json]) -> None:
         """Append a fact, durably."""
         if self._ledger is None:
@@ -44,6 +49,13 @@ class Records:
 def of_event(event: Event, ref: str) -> Record | None:
     """What an event says of the hops of a processor's image, or None if it says nothing."""
     hop = chain.FACTS.get(event.type)
-    if hop is None or event.data["ref"] != ref:
+    # An override is recorded where it was used, and contradicts no pin.
+    if hop is None or event.data.get("override") is True:
+        return None
+    if hop == "run":
+        if event.data["image_digest"] is None or shapes.members(event.data, "memo")["ref"] != ref:
+            return None
+        return Record(hop, shapes.text(event.data, "image_digest"), event.seq)
+    if event.data["ref"] != ref:
         return None
     return Record(hop, shapes.text(event.data, "digest"), event.seq)

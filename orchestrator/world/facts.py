@@ -10,7 +10,7 @@ A fact says what its type says and nothing else; whether it may follow the facts
 
 from __future__ import annotations
 
-from orchestrator.world import goal_facts, grammar, image_facts, loop_facts
+from orchestrator.world import deployment_facts, goal_facts, grammar, image_facts, loop_facts
 from processors.protocol import digests, refs, shapes
 from processors.protocol.canonical import Json
 
@@ -31,6 +31,7 @@ VERSIONS = {
     "execution.abandoned": 1,
     "execution.reused": 1,
     **image_facts.VERSIONS,
+    **deployment_facts.VERSIONS,
     **goal_facts.VERSIONS,
     **loop_facts.VERSIONS,
 }
@@ -224,6 +225,7 @@ _SHAPES: dict[tuple[str, int], shapes.Shape] = {
         "envelope": grammar.is_file,
     },
     **image_facts.SHAPES,
+    **deployment_facts.SHAPES,
     **goal_facts.SHAPES,
     **loop_facts.SHAPES,
 }

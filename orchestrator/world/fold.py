@@ -326,6 +326,11 @@ _FOLDS: dict[tuple[str, int], Fold] = {
     ("image.built", 1): lambda _: [],
     ("image.pushed", 1): lambda _: [],
     ("image.pinned", 1): lambda _: [],
+    # What modal/deploy.py reads; nothing of the World.
+    ("deployment.made", 1): lambda _: [],
+    ("deployment.unchanged", 1): lambda _: [],
+    ("deployment.stopped", 1): lambda _: [],
+    ("secrets.synced", 1): lambda _: [],
     ("goal.declared", 1): _goal_declared,
     ("goal.changed", 1): _goal_changed,
     ("goal.satisfied", 1): _goal_satisfied,

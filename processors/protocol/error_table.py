@@ -68,6 +68,22 @@ def _mismatch(reason: str, trigger: str, action: str) -> Row:
     return _image("ERR_REGISTRY_MISMATCH", reason, trigger, action)
 
 
+def _secret(reason: str, trigger: str, action: str) -> Row:
+    return _image("ERR_MISSING_SECRET", reason, trigger, action)
+
+
+def _lookup(reason: str, trigger: str, action: str) -> Row:
+    return Row("ERR_MODAL_LOOKUP", reason, "bounded", EXIT_ERROR, trigger, action)
+
+
+def _invocation(reason: str, trigger: str, action: str) -> Row:
+    return Row("ERR_MODAL_INVOCATION", reason, "bounded", EXIT_ERROR, trigger, action)
+
+
+def _timeout(reason: str, trigger: str, action: str) -> Row:
+    return Row("ERR_MODAL_TIMEOUT", reason, "once", EXIT_TIME_LIMIT, trigger, action)
+
+
 def _adapter(
     reason: str, trigger: str, action: str, *, retry: str = "never", exit_code: int = EXIT_ERROR
 ) -> Row:
@@ -266,6 +282,11 @@ ERRORS: tuple[Row, ...] = (
         "run it again later: what arrived is not sent again",
     ),
     _unavailable(
+        "remote_refused",
+        "Modal cannot take the image from its registry, or it is not the one of its digest",
+        "see the message; push the image again where Modal can reach it",
+    ),
+    _unavailable(
         "registry_failed",
         "the registry answered with an error, or with something that is not of the protocol",
         "see the message",
@@ -315,62 +336,71 @@ ERRORS: tuple[Row, ...] = (
         "two hops of an image, from build to run, have different digests",
         "repeat the hop that the message names",
     ),
-    Row(
-        "ERR_REGISTRY_MISMATCH",
+    _mismatch(
         "content_mismatch",
-        "never",
-        EXIT_ERROR,
         "the files of an image are not the ones that were built",
         "build, push and deploy the image again, and find out who changed it",
     ),
-    Row(
-        "ERR_MISSING_SECRET",
+    _secret(
         "absent",
-        "never",
-        EXIT_ERROR,
         "real mode and a declared secret is not given",
         "set it and name it with --allow-env",
     ),
-    Row(
-        "ERR_MISSING_SECRET",
+    _secret(
+        "not_synced",
+        "the environment has not been given this processor's secrets since its registry changed",
+        "run //:sync_modal_secrets for the environment, then deploy",
+    ),
+    _secret(
         "too_short",
-        "never",
-        EXIT_ERROR,
         "a secret shorter than 8 bytes cannot be redacted safely",
         "use a real secret",
     ),
-    Row(
-        "ERR_MISSING_SECRET",
+    _secret(
         "malformed",
-        "never",
-        EXIT_ERROR,
         "a secret holds characters that cannot be sent",
         "set it again, without blanks and newlines",
     ),
     # Modal.
-    Row(
-        "ERR_MODAL_LOOKUP",
+    _lookup(
         "not_deployed",
-        "bounded",
-        EXIT_ERROR,
-        "no deployment of the processor is known",
+        "no deployment of the processor, in this environment and by this name, is known",
         "deploy it first",
     ),
-    Row(
-        "ERR_MODAL_INVOCATION",
+    _lookup(
+        "no_credentials",
+        "Modal's token is not in the environment, or it is refused",
+        "set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET to a token that may use the environment",
+    ),
+    _lookup(
+        "unreachable",
+        "Modal does not answer, or not as its protocol says",
+        "check the network and MODAL_SERVER_URL; then retry",
+    ),
+    _invocation(
         "remote_error",
-        "bounded",
-        EXIT_ERROR,
         "the remote call raised or the transport broke",
         "see the message; retry",
     ),
-    Row(
-        "ERR_MODAL_TIMEOUT",
+    _invocation(
+        "exchange_invalid",
+        "what the app was sent, or what it answered, is not of the contract",
+        "deploy the image that belongs to this version; if that is done, find out who answered",
+    ),
+    _invocation(
+        "file_lost",
+        "a file that was sent to the volume, or that the app left on it, is not there as it was",
+        "retry; then look at the volume",
+    ),
+    _timeout(
         "remote_time_limit",
-        "once",
-        EXIT_TIME_LIMIT,
         "the remote call ran out of time",
         "raise the limit or shrink the work",
+    ),
+    _timeout(
+        "call_time_limit",
+        "no answer came in time, waiting for a container included; the call was cancelled",
+        "see whether the app gets containers; then retry",
     ),
     # The processor and its process.
     _adapter(

@@ -35,6 +35,7 @@ __all__ = [
     "find_row",
     "inputs_error",
     "mismatch",
+    "modal_error",
     "unavailable",
 ]
 
@@ -100,6 +101,11 @@ def mismatch(reason: str, message: str) -> ContractError:
 def unavailable(reason: str, message: str) -> ContractError:
     """Return the ``ERR_IMAGE_UNAVAILABLE`` of a reason; the caller raises it."""
     return ContractError("ERR_IMAGE_UNAVAILABLE", reason, message)
+
+
+def modal_error(reason: str, message: str) -> ContractError:
+    """Return the ``ERR_MODAL_INVOCATION`` of a reason; the caller raises it."""
+    return ContractError("ERR_MODAL_INVOCATION", reason, message)
 
 
 def find_row(code: str, reason: str) -> Row | None:

@@ -79,6 +79,11 @@ def begin(pid: int, attempt: str) -> None:
     _runs[pid] = attempt
 
 
+def forget(pid: int) -> None:
+    """Let go of a child that was waited for and left nothing behind."""
+    del _runs[pid]
+
+
 def end_orphans(pid: int, others: Collection[int]) -> bool:
     """End what a child left behind, once the child itself has been waited for.
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+EXIT_BROKEN = 1  # what the processor left in our way keeps the envelope from being written
 EXIT_NO_PAYLOAD = 64  # the payload cannot be read, so no envelope can be written (EX_USAGE)
 REGISTRY_BYTES_MAX = 262_144
 CAUSES_MAX = 8  # of an exception are reported
@@ -173,7 +174,11 @@ def main(function: Callable[[Job], None]) -> None:
     Args:
         function: Does the work; raises ``ContractError`` for what the caller did wrong.
     """
-    status = _run(function, sys.argv[1:])
+    try:
+        status = _run(function, sys.argv[1:])
+    except Exception as error:  # noqa: BLE001 - as the interpreter would, but for what it says
+        _report(error)
+        status = EXIT_BROKEN
     sys.stderr.flush()
     os._exit(status)
 
@@ -234,17 +239,28 @@ def _call(function: Callable[[Job], None], job: Job) -> ContractError | None:
 def _report(error: BaseException) -> None:
     """Print where an exception, and what it came from, was raised; the cause first.
 
-    What it says is left out: libraries quote the data they choke on, and data is not for a log.
+    What it says is left out: libraries quote the data they choke on, and data is not for a log. So
+    are the folders of this machine: the same failure reads the same wherever it happens.
     """
-    import traceback  # a processor that raises has time for it
-
     parts: list[str] = []
     found: BaseException | None = error
     while found is not None and len(parts) < CAUSES_MAX:
-        frames = "".join(traceback.format_tb(found.__traceback__))
+        frames = _frames(found.__traceback__)
         parts.append(f"{frames}{type(found).__name__}\n")
         found = found.__cause__ or found.__context__
     sys.stderr.write("\n".join(reversed(parts)))
+
+
+def _frames(trace: TracebackType | None) -> str:
+    """Each frame as file, line and function; files below the tree, or the standard library's."""
+    lines = []
+    tree, library = (os.path.dirname(file) + "/" for file in (sys.argv[0], os.__file__))
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        file = code.co_filename.removeprefix(tree).removeprefix(library)
+        lines.append(f'  File "{file}", line {trace.tb_lineno}, in {code.co_name}\n')
+        trace = trace.tb_next
+    return "".join(lines)
 
 
 def _secret_values(registry: dict[str, Json]) -> list[str]:

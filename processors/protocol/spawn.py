@@ -25,6 +25,7 @@ from processors.protocol.errors import adapter_error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Self
 
     from processors.protocol.redact import Redactor
 
@@ -36,6 +37,18 @@ LAST_READS_MAX = 64  # of what the pipes still hold when nobody writes any more:
 RETURNCODE_TIME_LIMIT = 124  # as timeout(1)
 PAUSE_MS = 200  # after which a whole line is not held back for the rest of a secret any more
 _READ_BYTES = 65_536
+
+# A processor's whole environment, besides its folders and its secrets, whoever starts it.
+PROCESSOR_ENV = {
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PYTHONHASHSEED": "0",
+    "TZ": "UTC",
+}
+
+# -P: no implicit folder on the path; -s and -S: no site folder of the user or the interpreter; -B:
+# no bytecode is written; -u: no buffering. -I and -E would switch PYTHONHASHSEED off.
+_PYTHON_ARGV = ("{python}", "-P", "-s", "-S", "-B", "-u", "{tree}/start.py")
 
 
 class Stop:
@@ -55,6 +68,11 @@ class Stop:
         if self.signum is None:
             self.signum = signum
             os.write(self._write_fd, b"!")
+
+    def close(self) -> None:
+        """Let go of what a request needs; there can be none any more."""
+        os.close(self.wakeup_fd)
+        os.close(self._write_fd)
 
 
 class Ended:
@@ -83,13 +101,24 @@ class Ended:
 class Tail:
     """The last bytes of a stream, with the digest and the length of all of it."""
 
-    __slots__ = ("_keep_bytes", "_state", "data", "size_bytes")
+    __slots__ = ("_keep_bytes", "_state", "_told", "data", "size_bytes")
 
     def __init__(self, keep_bytes: int) -> None:
         self._keep_bytes = keep_bytes
         self._state = hashlib.sha256()
+        self._told = ""
         self.data = bytearray()
         self.size_bytes = 0
+
+    @classmethod
+    def told(cls, data: bytes, *, digest: str, size_bytes: int) -> Self:
+        """The tail of a stream that somebody else drained; of a whole one nothing is believed."""
+        tail = cls(len(data))
+        tail.feed(data)
+        if size_bytes > len(data):
+            tail.size_bytes = size_bytes
+            tail._told = digest
+        return tail
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the stream."""
@@ -103,7 +132,7 @@ class Tail:
     @property
     def digest(self) -> str:
         """``sha256:<hex>`` of the whole stream."""
-        return "sha256:" + self._state.hexdigest()
+        return self._told or "sha256:" + self._state.hexdigest()
 
     @property
     def complete(self) -> bool:
@@ -118,6 +147,19 @@ class Tail:
         """
         text = _whole_characters(bytes(self.data[-bytes_max:])).decode("utf-8", "replace")
         return _whole_characters(text.encode("utf-8")[-bytes_max:]).decode("utf-8")
+
+
+def processor_argv(runtime: str, entrypoint: str, folder: str) -> list[str]:
+    """Program and arguments that start a processor, with ``{python}`` and ``{tree}`` to fill in.
+
+    Args:
+        runtime: What its registry says.
+        entrypoint: Likewise.
+        folder: The processor's folder in the repository.
+    """
+    if runtime == "exec":
+        return [f"{{tree}}/app/{folder}/{entrypoint}"]
+    return list(_PYTHON_ARGV)
 
 
 def run(

@@ -1,17 +1,38 @@
-"""The receipt of a run whose processor could not write its own, or whose own cannot stand.
+"""What the side that started a processor does with what the processor left.
 
-Written by the side that started the processor, never by an adapter, and never into the tree the
-processor worked in: what lies there is the processor's, links included.
+It tells plain files from what else may lie there. And it writes the receipt of a run whose
+processor could not write its own, or whose own cannot stand; never into the tree the processor
+worked in: what lies there is the processor's, links included.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 from processors.protocol import paths, receipt
 from processors.protocol.errors import ContractError
 from processors.protocol.payload import Payload
+
+
+def is_plain(physical: str) -> bool:
+    """A regular file with no second name, reached through no link of the processor's making."""
+    try:
+        status = os.lstat(physical)
+    except OSError:
+        return False
+    plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+    return plain and os.path.realpath(physical) == os.path.normpath(physical)
+
+
+def files_below(tree: str, prefix: str) -> list[str]:
+    """The world paths of everything under a prefix that is not a folder."""
+    found = []
+    for folder, names, files in os.walk(tree + prefix):
+        links = [name for name in names if os.path.islink(os.path.join(folder, name))]
+        found += [os.path.join(folder, name)[len(tree) :] for name in (*files, *links)]
+    return sorted(found)
 
 
 def write_stub(

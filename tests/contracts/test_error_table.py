@@ -37,14 +37,27 @@ from tests.harness import (
 from tests.simulators import openai_server as simulated
 
 # Rows that only a later step can reach, and that step.
-DUE = {
-    "ERR_MODAL_INVOCATION/remote_error": "step 6",
-    "ERR_MODAL_TIMEOUT/remote_time_limit": "step 6",
-}
+DUE: dict[str, str] = {}
 # Rows of other commands, and where they are reached.
 IMAGES = "tests/contracts/test_image_errors.py"
+MODAL = "tests/integration/test_modal_deploy.py"
+CALLS = "tests/integration/test_modal_calls.py"
 ELSEWHERE = {
     "ERR_REGISTRY_MISMATCH/content_mismatch": "tests/acceptance/pinned/test_images.py",
+    "ERR_IMAGE_UNAVAILABLE/remote_refused": MODAL,
+    "ERR_MISSING_SECRET/not_synced": MODAL,
+    "ERR_MODAL_LOOKUP/not_deployed": MODAL,
+    "ERR_MODAL_LOOKUP/unreachable": MODAL,
+    **{
+        f"{code}/{reason}": CALLS
+        for code, reason in (
+            ("ERR_MODAL_INVOCATION", "exchange_invalid"),
+            ("ERR_MODAL_INVOCATION", "file_lost"),
+            ("ERR_MODAL_INVOCATION", "remote_error"),
+            ("ERR_MODAL_TIMEOUT", "call_time_limit"),
+            ("ERR_MODAL_TIMEOUT", "remote_time_limit"),
+        )
+    },
     "ERR_CI_SAFETY/protected_branch": IMAGES,
     "ERR_CI_SAFETY/unknown_branch": IMAGES,
     **{
@@ -291,8 +304,8 @@ BEFORE_THE_START = (
         lane=lane("staging", "modal", "mock"),
     ),
     Case(
-        "ERR_MODAL_LOOKUP/not_deployed",
-        ("hostile/zoo@1", "not deployed", "dev"),
+        "ERR_MODAL_LOOKUP/no_credentials",
+        ("hostile-zoo-v1", "MODAL_TOKEN_ID", "dev"),
         lane=lane("dev", "modal", "mock"),
         words=IMAGE,
     ),

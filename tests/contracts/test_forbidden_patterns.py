@@ -157,7 +157,7 @@ def test_no_call_writes_a_pin(tmp_path: Path) -> None:
     local = zoo("good", *words, world=tmp_path / "b")
     unpinned = zoo("good", lane=lane("staging"), world=tmp_path / "c")
 
-    assert overridden.error == ("ERR_MODAL_LOOKUP", "not_deployed")
+    assert overridden.error == ("ERR_MODAL_LOOKUP", "no_credentials")
     assert local.exit_code == 0
     assert unpinned.error == ("ERR_IMAGE_UNPINNED", "no_pin")
     assert file.read_bytes() == REGISTRY.read_bytes()

@@ -96,7 +96,7 @@ def test_a_pinned_lane_never_runs_from_source(name: str, tmp_path: Path) -> None
 def test_the_dev_lane_records_an_override(tmp_path: Path) -> None:
     result = zoo("good", *OVERRIDE, lane=lane("dev", "modal", "mock"), world=tmp_path)
 
-    assert result.error == ("ERR_MODAL_LOOKUP", "not_deployed")
+    assert result.error == ("ERR_MODAL_LOOKUP", "no_credentials")
     assert result.envelope["meta"]["override"] is True
     assert result.envelope["meta"]["image_digest"] == "sha256:" + "0" * 64
 

@@ -72,7 +72,7 @@ def test_an_app_has_one_name_everywhere(
 
     result = zoo("good", *words, *OVERRIDE, lane=MODAL, env=env, world=tmp_path / "world")
 
-    assert result.error == ("ERR_MODAL_LOOKUP", "not_deployed")
+    assert result.error == ("ERR_MODAL_LOOKUP", "no_credentials")
     assert app in result.envelope["error"]["message"]
     meta, event = result.envelope["meta"], resolved(result)
     for said in (meta, event, result.events[-1]):

@@ -31,6 +31,21 @@ OUTPUT = "orchestrator/cli/output.py"
 TOOL = "orchestrator/images/tool.py"
 TOOL_USERS = ("orchestrator/images/branch.py", "orchestrator/images/crane.py")
 TOOL_STARTS = re.compile(r"subprocess(\..*)?")
+
+# What starts the process that runs Modal's SDK; it knows no more of processors than tools do. The
+# SDK is imported in that process alone, and there the deploy step alone knows the app.
+SDK_START = "orchestrator/modal/session.py"
+SDK_USERS = (
+    "modal_app/entry.py",
+    "orchestrator/modal/deployments.py",
+    "orchestrator/modal/failures.py",
+    "orchestrator/modal/operations.py",
+)
+SDK_PROCESS = ("orchestrator/modal/calls.py", "orchestrator/modal/deploying.py", *SDK_USERS)
+_SDK_SIDE = re.compile(
+    r"orchestrator\.modal\.(calls|deploying|deployments|failures|operations)\b.*"
+)
+APP_USER = "orchestrator/modal/deployments.py"
 _STARTABLE = re.compile(r"orchestrator\.(execution|images\.(processors|built))\b.*")
 
 # The one module that writes a registry.yaml, and the one command that has it.
@@ -238,7 +253,7 @@ def second_paths(base: Path) -> list[str]:
 
 
 def _is_tool_start(module: Module, name: str) -> bool:
-    return module.path == TOOL and TOOL_STARTS.fullmatch(name) is not None
+    return module.path in (TOOL, SDK_START) and TOOL_STARTS.fullmatch(name) is not None
 
 
 def _tool_paths(module: Module) -> list[str]:
@@ -247,7 +262,7 @@ def _tool_paths(module: Module) -> list[str]:
     for node, name in imports(module):
         if f"{name}.".startswith("orchestrator.images.tool.") and module.path not in TOOL_USERS:
             found.append(module.at(node, f"only {', '.join(TOOL_USERS)} start tools"))
-        if module.path in (TOOL, *TOOL_USERS) and _STARTABLE.fullmatch(name):
+        if module.path in (TOOL, SDK_START, *TOOL_USERS) and _STARTABLE.fullmatch(name):
             found.append(module.at(node, f"{name}: what starts tools knows no processor"))
     return found
 
@@ -322,8 +337,12 @@ def _is_allowed(path: str, name: str) -> bool:
         return False
     if path.startswith("predicates/"):
         return top in sys.stdlib_module_names or top == "predicates"
+    if top == "modal":
+        return path in SDK_USERS
+    if _SDK_SIDE.fullmatch(name):
+        return path in SDK_PROCESS
     if path.startswith("orchestrator/"):
-        return _ANY_PROCESSOR.match(name) is None and top != "modal_app"
+        return _ANY_PROCESSOR.match(name) is None and (top != "modal_app" or path == APP_USER)
     if top in ("orchestrator", "modal_app", "predicates"):
         return path.startswith("modal_app/") and top == "modal_app"
     own = "processors." + ".".join(path.split("/")[1:4])  # another processor is no library

@@ -10,7 +10,7 @@ from orchestrator.images import chain, freshness, records
 from orchestrator.images.chain import HOPS, Record
 from orchestrator.lanes import LANES
 from orchestrator.world.chain import Event
-from processors.protocol.canonical import canonical
+from processors.protocol.canonical import Json, canonical
 from tests.fixtures import lives
 
 A, B = "sha256:" + "aa" * 32, "sha256:" + "bb" * 32
@@ -18,7 +18,7 @@ REF = "doc/extract@1"
 
 
 def test_the_hops_stand_in_their_order() -> None:
-    assert HOPS == ("build", "push", "pin")
+    assert HOPS == ("build", "push", "pin", "deploy", "run")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,16 @@ def test_the_last_record_of_a_hop_counts() -> None:
 def test_facts_of_the_ledger_are_hops_of_their_own_image_alone() -> None:
     events = [
         Event(seq, type_, 1, lives.AT, data, canonical(data))
-        for seq, (type_, data) in enumerate([*lives.image(REF), lives.put("/artifacts/a")], start=2)
+        for seq, (type_, data) in enumerate(
+            [
+                *lives.image(REF),
+                lives.deployed(),
+                lives.deployed("deployment.unchanged"),
+                lives.deployed(override=True),
+                lives.put("/artifacts/a"),
+            ],
+            start=2,
+        )
     ]
 
     found = [records.of_event(event, REF) for event in events]
@@ -67,9 +76,28 @@ def test_facts_of_the_ledger_are_hops_of_their_own_image_alone() -> None:
         ("build", lives.cid("image"), 2),
         ("push", lives.cid("image"), 3),
         ("pin", lives.cid("image"), 4),
+        ("deploy", lives.cid("image"), 5),
+        None,
+        None,
         None,
     ]
-    assert [records.of_event(event, "doc/extract@2") for event in events] == [None] * 4
+    assert [records.of_event(event, "doc/extract@2") for event in events] == [None] * 7
+
+
+@pytest.mark.parametrize(
+    ("image", "override", "found"),
+    [(A, False, A), (A, True, None), (None, False, None)],
+)
+def test_a_run_is_a_hop_if_it_ran_the_pinned_image(
+    image: str | None, override: Json, found: str | None
+) -> None:
+    data: dict[str, Json] = {"memo": {"ref": REF}, "image_digest": image, "override": override}
+    event = Event(9, "execution.started", 1, lives.AT, data, canonical(data))
+
+    hop = records.of_event(event, REF)
+
+    assert (hop and (hop.hop, hop.digest)) == (None if found is None else ("run", found))
+    assert records.of_event(event, "doc/extract@2") is None
 
 
 @pytest.mark.proves("BZ-6")

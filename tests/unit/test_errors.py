@@ -14,10 +14,7 @@ from tests.unit.source_rules import Module, product, root
 TABLE = "processors/protocol/error_table.py"
 
 # Rows whose raiser a later step brings, and that step.
-DUE = {
-    ("ERR_MODAL_INVOCATION", "remote_error"): "step 6, Modal",
-    ("ERR_MODAL_TIMEOUT", "remote_time_limit"): "step 6, Modal",
-}
+DUE: dict[tuple[str, str], str] = {}
 
 # Functions that make an error, and which of their arguments are code and reason.
 MAKERS: dict[str, tuple[str | int, int]] = {
@@ -26,6 +23,8 @@ MAKERS: dict[str, tuple[str | int, int]] = {
     "adapter_error": ("ERR_ADAPTER_INVOCATION", 0),
     "_refusal": ("ERR_CI_SAFETY", 0),
     "mismatch": ("ERR_REGISTRY_MISMATCH", 0),
+    "CallError": (0, 1),
+    "modal_error": ("ERR_MODAL_INVOCATION", 0),
     "unavailable": ("ERR_IMAGE_UNAVAILABLE", 0),
 }
 

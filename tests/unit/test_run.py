@@ -67,7 +67,7 @@ class Desk:
         own.mkdir(parents=True)
         (own / "processor.json").write_text(json.dumps(DESCRIPTION))
 
-    def run(self, **changes: Any) -> dict[str, Any]:
+    def run(self, *, environ: Mapping[str, str] | None = None, **changes: Any) -> dict[str, Any]:
         """Run one request; return its envelope."""
         request = Request(
             **{
@@ -84,7 +84,7 @@ class Desk:
         setting = Setting(
             world=str(self.world),
             processors_folder=str(self.processors),
-            environ=Untouched(),
+            environ=Untouched() if environ is None else environ,
             stop=Stop(),
             debug=False,
         )
@@ -140,11 +140,11 @@ def test_the_dev_lane_takes_an_override_and_records_it(mode: str, desk: Desk) ->
     """As far as a run goes before there is a deployment to call."""
     desk.register()
 
-    found = desk.run(mode=mode, image_override=IMAGE)
+    found = desk.run(environ={}, mode=mode, image_override=IMAGE)
 
     assert found["meta"]["override"] is True
     assert found["meta"]["image_digest"] == "sha256:" + "a" * 64
-    assert found["error"]["reason"] == "not_deployed"
+    assert found["error"]["reason"] == "no_credentials"
     assert desk.facts()["execution.refused"]["question"]["override"] is True
 
 

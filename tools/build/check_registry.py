@@ -11,13 +11,10 @@ import argparse
 from pathlib import Path
 
 from orchestrator.images import registry
+from processors.protocol import spawn
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import parse_ref
-
-# -P: no implicit folder on the path; -s and -S: no site folder of the user or the interpreter; -B:
-# no bytecode is written; -u: no buffering. -I and -E would switch PYTHONHASHSEED off.
-PYTHON_ARGV: list[Json] = ["{python}", "-P", "-s", "-S", "-B", "-u", "{tree}/start.py"]
 
 
 def main() -> None:
@@ -36,18 +33,11 @@ def main() -> None:
     own = {key: value for key, value in document.items() if key != "image"}
     given.registry_out.write_bytes(canonical(own) + b"\n")
     checked: dict[str, Json] = {
-        "argv": argv(found, given.folder),
+        "argv": list[Json](spawn.processor_argv(found.runtime, found.entrypoint, given.folder)),
         "registry": document,
         "registry_file": f"app/{given.folder}/registry.json",
     }
     given.checked_out.write_bytes(canonical(checked) + b"\n")
-
-
-def argv(found: registry.Registry, folder: str) -> list[Json]:
-    """Program and arguments that start a processor, with ``{python}`` and ``{tree}`` to fill in."""
-    if found.runtime == "exec":
-        return [f"{{tree}}/app/{folder}/{found.entrypoint}"]
-    return PYTHON_ARGV
 
 
 def load(path: Path, folder: str) -> registry.Registry:

@@ -31,6 +31,9 @@ def main() -> None:
             raise SystemExit(f"{place} stands twice in one layer")
         files[place] = (mode, data)
     members = [Member(f"{FOLDER}/{place}", mode, data) for place, (mode, data) in files.items()]
+    for item in given.link:
+        place, _, target = item.partition("=")
+        members.append(Member(place, FILE, target))
     known = {place: digests.of_bytes(data) for place, (_, data) in files.items()}
     if given.description:
         root = content.root_of(_joined([*given.below, known]))
@@ -99,6 +102,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--source", action="append", default=[], help="PLACE=FILE in app/")
     parser.add_argument("--wheel", action="append", default=[], type=Path)
     parser.add_argument("--call", action="append", default=[], help="a line that ends start.py")
+    parser.add_argument("--link", action="append", default=[], help="PATH=TARGET, from the root")
     last = parser.add_argument_group("the last layer")
     last.add_argument("--description", type=Path, help="processor.json")
     last.add_argument("--below", action="append", default=[], type=_listing)

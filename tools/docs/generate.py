@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator.cli import (
     achieve,
     build_processor,
+    deploy_modal,
     explain,
     ledger,
     pin_processor,
@@ -21,6 +22,7 @@ from orchestrator.cli import (
     push_processor,
     report,
     run_processor,
+    sync_modal_secrets,
     world,
 )
 from orchestrator.cli.flags import Flag
@@ -66,6 +68,7 @@ def documents(readme: str) -> dict[str, str]:
         "docs/reference/events.md": events(),
         "docs/reference/goals.md": goals(),
         "docs/reference/images.md": images(),
+        "docs/reference/modal.md": on_modal(),
         "docs/reference/payload.md": payload.page(),
         "docs/reference/predicates.md": predicates(),
         "docs/reference/ledger.md": program("ledger", ledger.SUMMARY, ledger.COMMANDS),
@@ -302,6 +305,28 @@ def images() -> str:
         if command.one_of:
             chosen = " and ".join(f"`{name}`" for name in command.one_of)
             lines += ["", f"Exactly one of {chosen} is given."]
+    return "\n".join([*lines, ""])
+
+
+def on_modal() -> str:
+    """The commands that deploy to Modal."""
+    lines = [
+        "# deploy_modal, sync_modal_secrets",
+        "",
+        "Each is a program of its own, and needs a world whose ledger has the facts. With",
+        "`--json`, stdout is one JSON document on one line, `{status, result | error, meta}`;",
+        "codes and reasons are those of the [error table](errors.md). Of the environment,",
+        "`MODAL_TOKEN_ID`, `MODAL_TOKEN_SECRET` and `MODAL_SERVER_URL` reach Modal's SDK, and",
+        "nothing else does ([guide](../guides/modal.md)).",
+        "",
+        "All have these flags:",
+        "",
+        *_flag_table(COMMON_ALONE),
+    ]
+    for module in (deploy_modal, sync_modal_secrets):
+        command = module.command("")
+        text = f"{command.help[0].upper()}{command.help[1:]}."
+        lines += ["", f"## {command.name}", "", text, "", *_flag_table(command.own)]
     return "\n".join([*lines, ""])
 
 

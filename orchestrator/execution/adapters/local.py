@@ -19,14 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The child's whole environment, besides the secrets that were opted in.
-_BASE_ENV = {
-    "LANG": "C.UTF-8",
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "PYTHONHASHSEED": "0",
-    "TZ": "UTC",
-}
-
 
 def invoke(
     processor: Processor,
@@ -59,7 +51,7 @@ def invoke(
     places = {"python": sys.executable, "tree": processor.tree}
     argv = [word.format_map(places) for word in processor.argv]
     env = {
-        **_BASE_ENV,
+        **spawn.PROCESSOR_ENV,
         "HOME": staging.tmp,
         "TMPDIR": staging.tmp,
         **secrets,

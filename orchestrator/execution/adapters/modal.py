@@ -1,27 +1,208 @@
 """``adapter=modal``: the pinned image, on Modal.
 
-Nothing deploys to Modal yet, so no deployment can be found; this module says so and does no more.
+What the deployment says of itself is held against the pin before anything is sent. What comes back
+is believed in nothing: the reply is plain data, each file is fetched by its content id and hashed
+again, and the result is judged as a local run's is.
 """
 
 from __future__ import annotations
 
+from orchestrator.execution import relay
+from orchestrator.execution.trail import Trail
 from orchestrator.images.processors import Processor
-from processors.protocol.errors import ContractError
+from orchestrator.world.staging import Staging
+from processors.protocol import paths, spawn
+from processors.protocol.canonical import Json
+from processors.protocol.errors import ContractError, adapter_error, mismatch, modal_error
+from processors.protocol.payload import Payload
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.modal.session import Session, Ticket
+    from processors.protocol.remote import Left, Reply
+
+WAIT_S = 300  # for a container, and for what it does besides running the processor
+CANCEL_S_MAX = 15.0  # for a call to be cancelled, once we no longer wait for its answer
+FETCH_BYTES_MAX = 68_719_476_736  # of one execution's files
+
+# What the app may say kept a processor from running; the rest is the orchestrator's to say.
+_CODES_OF_APP = (
+    "ERR_ADAPTER_INVOCATION",
+    "ERR_MISSING_SECRET",
+    "ERR_MODAL_INVOCATION",
+    "ERR_REGISTRY_MISMATCH",
+)
 
 
-def invoke(processor: Processor, app: str | None, lane: str) -> None:
-    """Refuse: there is no deployment to call.
+class Deployed:
+    """A deployment that was looked up and found to be the one that is asked for.
+
+    Attributes:
+        app: The app.
+        environment: Where it is deployed.
+        content_root: What its files must measure.
+    """
+
+    __slots__ = ("app", "content_root", "environment")
+
+    def __init__(self, app: str, environment: str, content_root: str) -> None:
+        self.app = app
+        self.environment = environment
+        self.content_root = content_root
+
+
+def look_up(
+    connect: Callable[[], Session],
+    processor: Processor,
+    *,
+    app: str,
+    environment: str,
+    digest: str,
+    real: bool,
+) -> Deployed:
+    """Find the deployment of an image.
 
     Args:
-        processor: What would run.
-        app: The name under which it would be deployed.
-        lane: The environment that would hold it.
+        connect: Opens the way to Modal.
+        processor: The processor.
+        app: The name that it is deployed under.
+        environment: Where.
+        digest: Of the image that must be deployed there.
+        real: Whether the secrets of mode real must be there.
 
     Raises:
-        ContractError: ``ERR_MODAL_LOOKUP`` / ``not_deployed``, always.
+        ContractError: ``ERR_MODAL_LOOKUP``; ``ERR_MISSING_SECRET``; ``ERR_REGISTRY_MISMATCH`` /
+            ``digest_chain`` when another image is deployed.
     """
-    raise ContractError(
-        "ERR_MODAL_LOOKUP",
-        "not_deployed",
-        f"{processor.ref} is not deployed as {app} in environment {lane}",
+    from orchestrator import naming
+    from orchestrator.modal import tags
+
+    needs = real and bool(processor.secrets)
+    try:
+        session = connect()
+    except ContractError as error:
+        where = f"{app} in environment {environment}"
+        raise ContractError(error.code, error.reason, f"{where}: {error.message}") from None
+    found = session.perform(
+        "lookup",
+        {
+            "app": app,
+            "environment": environment,
+            "secret": naming.modal_secret_name(processor.ref, environment) if needs else None,
+            "keys": list[Json](processor.secrets if needs else []),
+        },
     )
+    assert isinstance(found, dict)
+    deployed = tags.long(found.get(tags.DIGEST))
+    root = tags.long(found.get(tags.CONTENT_ROOT))
+    if deployed != digest or root is None:
+        raise mismatch(
+            "digest_chain",
+            f"{app} in environment {environment} runs {deployed or 'an unknown image'}, and"
+            f" {digest} is to run; deploy it",
+        )
+    return Deployed(app, environment, root)
+
+
+def invoke(
+    session: Session,
+    deployed: Deployed,
+    payload: Payload,
+    *,
+    registry: str,
+    staging: Staging,
+    timeout_s: int,
+    trail: Trail,
+    stop: spawn.Stop,
+) -> spawn.Ended:
+    """Run a processor to its end, and fetch what it left into the staging tree.
+
+    Args:
+        session: The way to Modal.
+        deployed: What to call.
+        payload: What it is asked.
+        registry: The digest of the registry that applies.
+        staging: Where its artifacts lie, and where what it made goes.
+        timeout_s: Wall-clock limit of the processor in seconds.
+        trail: Takes its breadcrumbs.
+        stop: Ends it early.
+
+    Raises:
+        ContractError: ``ERR_MODAL_LOOKUP``, ``ERR_MODAL_INVOCATION``, ``ERR_MODAL_TIMEOUT``, or
+            what the app found wrong.
+    """
+    from processors.protocol.remote import Request, decode_reply
+
+    request = Request(
+        payload=payload.encode(),
+        content_root=deployed.content_root,
+        registry=registry,
+        timeout_s=timeout_s,
+    )
+    place: dict[str, Json] = {"environment": deployed.environment}
+    if payload.artifacts:
+        files = {item.cid: staging.tree + item.path for item in payload.artifacts.values()}
+        sent: list[Json] = [{"cid": cid, "path": path} for cid, path in files.items()]
+        _wait(session, session.ask("upload", {**place, "files": sent}), stop)
+    asked: dict[str, Json] = {**place, "app": deployed.app, "timeout_s": timeout_s + WAIT_S}
+    body = _wait(session, session.ask("call", asked, request.encode()), stop)
+    reply = decode_reply(body)
+    _relay(reply, trail)
+    if reply.error is not None:
+        raise _of_app(reply.error)
+    assert reply.ended is not None
+    _check_left(reply.left, payload)
+    if reply.left:
+        left = [each.as_json() for each in reply.left]
+        fetch = {**place, "tree": staging.tree, "files": list[Json](left)}
+        _wait(session, session.ask("fetch", fetch), stop)
+    return reply.ended
+
+
+def _wait(session: Session, ticket: Ticket, stop: spawn.Stop) -> bytes:
+    """Wait for an answer; a signal cancels what is asked, here and where it runs."""
+    from orchestrator.modal.session import CHECK_S, stopped
+
+    while not ticket.wait(CHECK_S):
+        if stop.signum is not None:
+            session.cancel(ticket)
+            ticket.wait(CANCEL_S_MAX)
+            raise stopped(stop.signum)
+    return ticket.take()[1]
+
+
+def _relay(reply: Reply, trail: Trail) -> None:
+    """Forward the processor's lines as a local child's are."""
+    lines = relay.Relay(trail)
+    for line in reply.lines:
+        lines.line(line)
+    lines.missed(reply.dropped)
+    lines.close()
+
+
+def _of_app(error: ContractError) -> ContractError:
+    if error.code in _CODES_OF_APP:
+        return error
+    return modal_error("exchange_invalid", f"the app answers {error.code}/{error.reason}")
+
+
+def _check_left(left: list[Left], payload: Payload) -> None:
+    """Refuse files that would be laid where a processor's are not, or that are too many bytes."""
+    seen = set()
+    for each in left:
+        if each.path in seen or not _is_own(each.path, payload):
+            raise adapter_error("stray_file", f"{each.path} is no output, index or receipt")
+        seen.add(each.path)
+    if (size := sum(each.size_bytes for each in left)) > FETCH_BYTES_MAX:
+        raise adapter_error("output_invalid", f"{size} bytes were left; at most {FETCH_BYTES_MAX}")
+
+
+def _is_own(path: str, payload: Payload) -> bool:
+    if path == paths.determinism_path(payload.execution_id):
+        return True
+    try:
+        return paths.canonical_path(path) == path and paths.is_under(path, payload.write_prefix)
+    except ContractError:
+        return False

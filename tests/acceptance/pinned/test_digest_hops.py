@@ -38,8 +38,11 @@ def test_the_hops_of_an_image_hold_one_digest(
     bench.pin("--registry", registry.host, *told)
     whole = ledger("images", "--ref", REF, world=world).result
 
-    assert partly == {"ref": REF, "digest": digest, "hops": {"build": 2, "push": None, "pin": None}}
-    assert whole == {"ref": REF, "digest": digest, "hops": {"build": 2, "push": 3, "pin": 4}}
+    later = {"deploy": None, "run": None}
+    none = {"build": 2, "push": None, "pin": None, **later}
+    assert partly == {"ref": REF, "digest": digest, "hops": none}
+    all_three = {"build": 2, "push": 3, "pin": 4, **later}
+    assert whole == {"ref": REF, "digest": digest, "hops": all_three}
     assert ledger("verify", world=world).result["count"] == 4
     [_, built, pushed, pinned] = [each["body"] for each in ledger("tail", world=world).items]
     assert [each["type"] for each in (built, pushed, pinned)] == [
@@ -102,4 +105,4 @@ def test_a_hop_that_fails_leaves_no_record(bench: Bench, tmp_path: Path) -> None
     assert bench.pin("--layout", str(tmp_path / "none"), *told).exit_code == 1
 
     hops = ledger("images", "--ref", REF, world=world).result["hops"]
-    assert hops == {"build": 2, "push": None, "pin": None}
+    assert hops == {"build": 2, "push": None, "pin": None, "deploy": None, "run": None}

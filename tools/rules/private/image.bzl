@@ -1,7 +1,7 @@
 """processor_image: a processor's image, its digest, and the test of what is in it.
 
-Layers, from what changes seldom to what changes often: the base, the wheels, the protocol, the
-processor. Each is packed by our own rule, so that its bytes are the same on every machine; the
+Layers, from what changes seldom to what changes often: the base, the wheels, the protocol, the app
+for Modal, the processor. Each is packed by our own rule, so that its bytes are the same on every machine; the
 image is assembled by rules_oci.
 """
 
@@ -30,13 +30,14 @@ _PACKER = {
 def _is_shared(file):
     return file.short_path.startswith(_SHARED) or file.short_path in _SHARED_FILES
 
-def _pack(ctx, *, sources = {}, wheels = depset(), more = None, inputs = [], outputs = []):
+def _pack(ctx, *, sources = {}, wheels = depset(), links = {}, more = None, inputs = [], outputs = []):
     """Packs one layer; returns the target's providers.
 
     Args:
       ctx: The rule's context; the layer is named after the target.
       sources: {place in app/: File}.
       wheels: A depset of wheels.
+      links: {path in the image: what it leads to}.
       more: Further Args, or None.
       inputs: What they name.
       outputs: What they make.
@@ -50,6 +51,7 @@ def _pack(ctx, *, sources = {}, wheels = depset(), more = None, inputs = [], out
     args.add("--files", files)
     args.add_all(placed(sources), before_each = "--source")
     args.add_all(wheels, before_each = "--wheel")
+    args.add_all(["{}={}".format(at, to) for at, to in links.items()], before_each = "--link")
     ctx.actions.run(
         executable = ctx.executable._pack_layer,
         arguments = [args] + ([more] if more else []),
@@ -98,12 +100,16 @@ _built = rule(
 )
 
 def _protocol_layer_impl(ctx):
-    return _pack(ctx, sources = {file.short_path: file for file in ctx.files.srcs})
+    sources = {file.short_path: file for file in ctx.files.srcs}
+    return _pack(ctx, sources = sources, links = ctx.attr.links)
 
 protocol_layer = rule(
     implementation = _protocol_layer_impl,
-    doc = "The protocol: the same layer in every image.",
-    attrs = _PACKER | {"srcs": attr.label_list(allow_files = [".py"], mandatory = True)},
+    doc = "Sources that are the same layer in every image: the protocol, the app for Modal.",
+    attrs = _PACKER | {
+        "links": attr.string_dict(doc = "{path in the image: what it leads to}"),
+        "srcs": attr.label_list(allow_files = [".py"], mandatory = True),
+    },
 )
 
 def _processor_layer_impl(ctx):
@@ -157,6 +163,9 @@ _ENV = {
     "PYTHONHASHSEED": "0",
     "TZ": "UTC",
 }
+
+# Python finds a module that it is told to run below the working folder, so Modal finds the app there.
+_WORKDIR = "/opt/processor/app"
 
 _USER = "65532:65532"  # nobody in particular, and not root
 
@@ -227,13 +236,13 @@ def processor_image(
       licence: The SPDX expression of the processor's licence.
       **kwargs: Common attributes.
     """
-    protocol = "//processors/protocol:layer"
+    shared = ["//processors/protocol:layer", "//modal_app:layer"]
     visibility = ["//:__pkg__", "//tests:__subpackages__", "//tools:__subpackages__"]
     _packages_layer(name = name + "_packages", processor = processor, **kwargs)
     _processor_layer(
         name = name + "_processor",
         processor = processor,
-        below = [name + "_packages", protocol],
+        below = [name + "_packages"] + shared,
         licence = licence,
         cmd = name + "_cmd",
         content_root = name + "_content_root",
@@ -248,9 +257,9 @@ def processor_image(
         entrypoint = name + "_entrypoint",
         env = _ENV,
         labels = name + "_labels",
-        tars = [name + "_packages", protocol, name + "_processor"],
+        tars = [name + "_packages"] + shared + [name + "_processor"],
         user = _USER,
-        workdir = "/tmp",
+        workdir = _WORKDIR,
         visibility = visibility,
         **kwargs
     )
@@ -268,7 +277,7 @@ def processor_image(
         content_root = name + "_content_root",
         image = name,
         processor = processor,
-        protocol = ["//processors/protocol:files"],
+        protocol = ["//modal_app:files", "//processors/protocol:files"],
         visibility = visibility,
         wheels = [name + "_wheels"],
         **kwargs

@@ -109,7 +109,7 @@ def image_referrers(
       content_root: The file with the digest of what runs, ``sha256:<hex>`` and a newline.
       base: The layer that every image of the index starts with, or an OCI layout whose layers they
         start with; anything else is an error.
-      protocol: The files of the layer that every processor shares.
+      protocol: The files of the layers that every processor shares.
       base_lock: The lock of the base's Debian packages, in the form of ``tools/images/base.lock.json``. None
         if the base is no base of ours; the bill then names the base alone.
       wheels: The wheels of the image, as files or as ``@pypi//x:whl``, whose dependencies come along.

@@ -1,0 +1,1 @@
+"""Modal, seen from the orchestrator: its SDK runs in a process of its own, and only there."""

@@ -1,0 +1,279 @@
+"""The process that runs Modal's SDK, seen from the orchestrator: started once, asked by all.
+
+Of the environment exactly three variables are taken: MODAL_SERVER_URL, MODAL_TOKEN_ID and
+MODAL_TOKEN_SECRET. The SDK would read dozens more, each of which silently changes what is sent;
+none of them, no proxy and no profile of a developer reaches it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.parse
+
+from orchestrator.modal import answers, frames
+from processors.protocol import reaper
+from processors.protocol.canonical import Json
+from processors.protocol.errors import ContractError, adapter_error, inputs_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+SERVER, TOKEN_ID, TOKEN_SECRET = "MODAL_SERVER_URL", "MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"
+PROBE_S_MAX = 3.0  # the SDK itself takes most of a minute to notice that nobody listens
+END_S_MAX = 15.0  # for the process to cancel what is remote, and to end
+CHECK_S = 0.2  # between two looks at whether the wait is to end
+
+# What the SDK sees besides the three: nothing of the caller's.
+_ENVIRONMENT = {
+    "HOME": "/nonexistent",
+    "LANG": "C.UTF-8",
+    "MODAL_CONFIG_PATH": "/nonexistent/modal.toml",
+    "MODAL_DISABLE_API_PROXY": "1",
+    "MODAL_PAYLOAD_FORMAT": "cbor",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "TZ": "UTC",
+}
+
+CALLS, DEPLOYING = "calls", "deploying"  # what the process can do
+_PROGRAM = (
+    "import json, sys; sys.path += json.loads(sys.argv[1]);"
+    " from orchestrator.modal.{} import main; main()"
+)
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the process that runs the SDK.
+
+    Raises:
+        ContractError: ``ERR_MODAL_LOOKUP`` / ``no_credentials``; ``ERR_INPUTS`` / ``bad_value``
+            for a server that the token would go to in the clear.
+    """
+    missing = [name for name in (TOKEN_ID, TOKEN_SECRET) if not environ.get(name)]
+    if missing:
+        raise ContractError(
+            "ERR_MODAL_LOOKUP", "no_credentials", f"{' and '.join(missing)} not in the environment"
+        )
+    taken = {name: environ[name] for name in (TOKEN_ID, TOKEN_SECRET)}
+    if server := environ.get(SERVER):
+        _check_server(server)
+        taken[SERVER] = server
+    return {**_ENVIRONMENT, **taken}
+
+
+def _check_server(server: str) -> None:
+    parts = urllib.parse.urlsplit(server)
+    near = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not near and parts.scheme not in ("https", "unix"):
+        raise inputs_error(
+            "bad_value", f"{SERVER} is https://..., unix:///..., or http:// on this very machine"
+        )
+
+
+def probe(server: str) -> None:
+    """See whether somebody listens.
+
+    Raises:
+        ContractError: ``ERR_MODAL_LOOKUP`` / ``unreachable``.
+    """
+    parts = urllib.parse.urlsplit(server)
+    try:
+        if parts.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as near:
+                near.settimeout(PROBE_S_MAX)
+                near.connect(parts.path)
+        else:
+            place = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+            socket.create_connection(place, PROBE_S_MAX).close()
+    except OSError as error:
+        raise ContractError(
+            "ERR_MODAL_LOOKUP", "unreachable", f"{SERVER}: {error.strerror or 'no answer in time'}"
+        ) from None
+
+
+class Ticket:
+    """One request that was made, and its answer once it is there."""
+
+    __slots__ = ("_answer", "_there", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._there = threading.Event()
+        self._answer: frames.Frame | None = None
+
+    def settle(self, answer: frames.Frame) -> None:
+        """Take the answer."""
+        self._answer = answer
+        self._there.set()
+
+    def wait(self, for_s: float | None = None) -> bool:
+        """Wait for the answer; whether it is there."""
+        return self._there.wait(for_s)
+
+    def take(self) -> frames.Frame:
+        """The answer, once it is there.
+
+        Raises:
+            ContractError: The failure that it holds.
+        """
+        assert self._answer is not None
+        document, body = self._answer
+        answers.raise_failure(document)
+        return document, body
+
+
+class Session:
+    """The running process. For any number of threads."""
+
+    def __init__(self, environ: Mapping[str, str], program: str = CALLS) -> None:
+        """Start it.
+
+        Args:
+            environ: The caller's environment, of which three variables are taken.
+            program: ``CALLS``; or ``DEPLOYING``, which the deploy step alone has.
+
+        Raises:
+            ContractError: As ``environment`` and ``probe``.
+        """
+        env = environment(environ)
+        if server := env.get(SERVER):
+            probe(server)
+        places = [place for place in sys.path if place]
+        argv = [
+            sys.executable,
+            "-I",
+            "-S",
+            "-B",
+            "-c",
+            _PROGRAM.format(program),
+            json.dumps(places),
+        ]
+        with reaper.starting:  # or a local run that ends now would take it for an orphan
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=env,
+                cwd="/",
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C is for us, and we tell it what to cancel
+            )
+            reaper.begin(self._process.pid, "modal")
+        self._lock = threading.Lock()  # of the tickets; never held while a pipe is waited for
+        self._writing = threading.Lock()
+        self._tickets: dict[int, Ticket] = {}
+        self._last = 0
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, name="modal", daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def ask(self, op: str, document: dict[str, Json], body: bytes = b"") -> Ticket:
+        """Make a request; the answer comes to the ticket."""
+        with self._lock:
+            self._last += 1
+            ticket = Ticket(self._last)
+            self._tickets[ticket.number] = ticket
+        self._write(frames.encode({**document, "op": op, "id": ticket.number}, body))
+        if self._ended:
+            self._settle_all()
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Ask for a request to be cancelled; its ticket gets an answer all the same."""
+        self._write(frames.encode({"op": "cancel", "id": ticket.number}))
+
+    def perform(self, op: str, document: dict[str, Json]) -> Json:
+        """Make a request and wait for its result."""
+        ticket = self.ask(op, document)
+        try:
+            ticket.wait()
+        except BaseException:
+            self.cancel(ticket)
+            raise
+        return ticket.take()[0]["result"]
+
+    def close(self) -> None:
+        """End the process; what is still running remotely is cancelled first."""
+        assert self._process.stdin is not None
+        with self._writing:
+            self._ended = True
+            self._process.stdin.close()
+        try:
+            self._process.wait(END_S_MAX)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._reader.join()
+        reaper.forget(self._process.pid)
+
+    def _write(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        view = memoryview(data)
+        with self._writing:
+            try:
+                while view:
+                    view = view[self._process.stdin.write(view) or 0 :]
+            except (OSError, ValueError):
+                self._ended = True  # it has ended; who waits is answered
+
+    def _read(self) -> None:
+        """Hand out answers until there are no more; then whoever waits gets an error."""
+        stream = self._process.stdout
+        assert stream is not None
+        try:
+            while head := _exactly(stream.fileno(), frames.HEAD.size):
+                document_bytes, body_bytes = frames.lengths(head)
+                document = frames.parse(_exactly(stream.fileno(), document_bytes))
+                body = _exactly(stream.fileno(), body_bytes)
+                with self._lock:
+                    ticket = self._tickets.pop(int(str(document["id"])))
+                ticket.settle((document, body))
+        finally:
+            stream.close()
+            self._ended = True
+            self._settle_all()
+
+    def _settle_all(self) -> None:
+        lost = answers.CallError(
+            "ERR_ADAPTER_INVOCATION", "orchestrator_error", "the process that runs the SDK ended"
+        )
+        with self._lock:
+            waiting = list(self._tickets.values())
+            self._tickets.clear()
+        for ticket in waiting:
+            ticket.settle(({"id": ticket.number, "result": None, "error": lost.as_json()}, b""))
+
+
+def stopped(signum: int) -> ContractError:
+    """The error of a wait that a signal ended."""
+    reason = "interrupted" if signum == signal.SIGINT else "terminated"
+    return adapter_error(reason, f"signal {signum} ended the run; what ran remotely was cancelled")
+
+
+def _exactly(fd: int, size: int) -> bytes:
+    """So many bytes of a pipe; fewer only at its end, before the first."""
+    data = bytearray()
+    while len(data) < size:
+        chunk = os.read(fd, min(1_048_576, size - len(data)))
+        if not chunk:
+            break
+        data += chunk
+    return bytes(data)

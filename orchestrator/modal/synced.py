@@ -1,0 +1,64 @@
+"""Which secrets an environment must have been given before a processor is deployed there. Pure.
+
+A sync is good for as long as the registries say what they said then: it is the names, and every
+other word of the registry with its pin, that may not have changed since.
+"""
+
+from __future__ import annotations
+
+from processors.protocol import digests, shapes
+from processors.protocol.canonical import Json
+from processors.protocol.errors import ContractError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orchestrator.images.processors import Processor
+    from orchestrator.world.chain import Event
+
+FACT = "secrets.synced"
+
+
+def last(events: Iterable[Event], environment: str) -> dict[str, Json] | None:
+    """What was synced last for an environment, or None."""
+    found = None
+    for event in events:
+        if event.type == FACT and event.data["environment"] == environment:
+            found = event.data
+    return found
+
+
+def wanted(processor: Processor, secret: str) -> dict[str, Json]:
+    """A processor's part of a sync."""
+    return {
+        "ref": str(processor.ref),
+        "secret": secret,
+        "names": list[Json](sorted(processor.secrets)),
+        "registry": digests.of_json(processor.registry),
+    }
+
+
+def problem(fact: dict[str, Json] | None, part: dict[str, Json], environment: str) -> str | None:
+    """Say what a processor lacks of a sync, or None if its environment has it all."""
+    if fact is None:
+        return f"the secrets of environment {environment} have never been synced"
+    parts = fact["secrets"]
+    assert isinstance(parts, list)
+    found = [each for each in parts if shapes.text(each, "ref") == part["ref"]]
+    if not found:
+        return f"{part['ref']} is not in the last sync of environment {environment}"
+    if found[0] != part:
+        return f"the registry of {part['ref']} has changed since the sync of {environment}"
+    return None
+
+
+def check(fact: dict[str, Json] | None, part: dict[str, Json], environment: str) -> None:
+    """Refuse what ``problem`` finds.
+
+    Raises:
+        ContractError: ``ERR_MISSING_SECRET`` / ``not_synced``.
+    """
+    if (wrong := problem(fact, part, environment)) is not None:
+        todo = f"run //:sync_modal_secrets -- --lane {environment}"
+        raise ContractError("ERR_MISSING_SECRET", "not_synced", f"{wrong}; {todo}")
