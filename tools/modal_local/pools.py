@@ -104,7 +104,8 @@ class Pools:
             return
         worker.let_go()
         was_open = entry.output is None
-        self._calls.settle(entry, self._falsified(item.result), item.data_format)
+        self._falsify(item)
+        self._calls.settle(entry, item.result, item.data_format)
         if was_open and self._faults.take("duplicate_input"):
             self._pools[worker.function_id].waiting.append((entry, True))
             self._serve(worker.function_id)
@@ -196,13 +197,15 @@ class Pools:
         self._calls.settle(entry, api_pb2.GenericResult(status=TIMEOUT, exception=words))
         worker.kill("timeout")
 
-    def _falsified(self, result: api_pb2.GenericResult) -> api_pb2.GenericResult:
-        """A result as a hostile or broken container might send it, if that was ordered."""
+    def _falsify(self, item: api_pb2.FunctionPutOutputsItem) -> None:
+        """Make of a result what a hostile or broken container might send, if that was ordered.
+
+        It is the container that picks the format, whatever its caller would like.
+        """
         if self._faults.take("unpicklable_result"):
-            result.data = b"\x80\x04no pickle"
+            item.result.data, item.data_format = b"\x80\x04no pickle", PICKLE
         if fault := self._faults.take("pickle_bomb"):
-            result.data = fault.data
-        return result
+            item.result.data, item.data_format = fault.data, PICKLE
 
 
 def _failure(words: str) -> api_pb2.GenericResult:
