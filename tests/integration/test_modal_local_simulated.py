@@ -21,7 +21,7 @@ def plane(
         Shelf() as shelf,
         Plane(tmp_path_factory.mktemp("state"), "--simulated", *options) as plane,
     ):
-        plane.run("deploy", reference=shelf.pusher.push(layer({"empty": b""})))
+        plane.run("deploy", reference=shelf.pusher.push(layer({"empty": b""})), timeout=600)
         yield plane
 
 

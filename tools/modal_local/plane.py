@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from grpclib.server import Server
 
 from tools.modal_local import sandbox
 from tools.modal_local.admin import Admin
@@ -34,6 +33,7 @@ from tools.modal_local.session import Credentials, Session
 from tools.modal_local.simulated import Answers, Simulated
 from tools.modal_local.tasks import Tasks
 from tools.modal_local.volumes import Volumes
+from tools.modal_local.wide_server import WideServer
 
 HOST = "127.0.0.1"
 CONTAINERS_MAX = 4
@@ -76,7 +76,7 @@ class Plane:
         self._settings = settings
         self._faults = Faults()
         self._session = Session(settings.credentials, self._faults)
-        self._server: Server | None = None
+        self._server: WideServer | None = None
         self._runners: list[web.AppRunner] = []
         state = settings.state
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ class Plane:
         settings = self._settings
         if self._containers is not None:
             self._client.start()
-        self._server = Server([self._session.endpoint()], status_details_codec=Details())
+        self._server = WideServer([self._session.endpoint()], status_details_codec=Details())
         taken = socket.create_server((settings.host, settings.port))
         await self._server.start(sock=taken)
         url = f"http://{settings.host}:{taken.getsockname()[1]}"
