@@ -48,17 +48,27 @@ class Gate:
         self._policy = policy
         self._secrets = secrets
         self._judged: dict[str, Truth] = {}
+        self._last: tuple[str, Verdict] | None = None  # the head that was judged, and the verdict
 
     def judge(self, world: World) -> Verdict:
         """The verdict at the world's head, which the caller holds still by a transaction."""
-        self._judged = {}
+        self._judged, self._last = {}, None
         return self._verdict(world)
 
     def _verdict(self, world: World) -> Verdict:
+        """The verdict; the last one, if the chain ends where it did then and nothing else was read.
+
+        Predicates read more than the chain: bytes can be gone.
+        """
+        last = self._last
+        if last is not None and not self._judged and last[0] == world.ledger.head().hash:
+            return last[1]
         state = standing.read(
             world.ledger, self._proposal, secrets=self._secrets, predicates=self._truths(world)
         )
-        return admission.admit(self._proposal, state, self._policy)
+        verdict = admission.admit(self._proposal, state, self._policy)
+        self._last = state.head.hash, verdict
+        return verdict
 
     def refuse(self, world: World) -> Verdict:
         """Write down a refusal, if it is still one; return the verdict."""

@@ -139,3 +139,19 @@ def test_a_step_of_a_plan_takes_no_earlier_result(setting: Setting, trail: Trail
         run(request, setting, trail, Gate(step, goal(), loops.POLICY, ()))
 
     assert not Path(setting.world).exists()
+
+
+def test_a_verdict_is_reached_again_once_the_chain_has_grown(setting: Setting) -> None:
+    step = loops.proposal(loops.Step("/artifacts/still/a/"), Head(1, lives.cid("head")))
+    gate = Gate(step, goal(), loops.POLICY, ())
+    bounds: list[Json] = []
+    with World(setting.world, make=True) as world:
+        with world.ledger.reading():
+            verdict = gate.judge(world)
+        with World(setting.world, make=False) as other, other.ledger.writing() as transaction:
+            transaction.append("budget.set", settlement.budget_set(step.goal, 9))
+        for each in (verdict, gate.refuse(world)):
+            assert each.fact is not None
+            bounds.append(each.fact[1]["bound_micro_usd"])
+
+    assert bounds == [None, 9]
