@@ -7,6 +7,9 @@ against what the processor declares.
 
 from __future__ import annotations
 
+import os
+import stat
+
 from orchestrator.goals import effects
 from processors.protocol import canonical, digests, envelope, paths, receipt
 from processors.protocol.canonical import Json

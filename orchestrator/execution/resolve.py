@@ -8,6 +8,7 @@ import stat
 from orchestrator import secrets
 from orchestrator.execution import input_schema
 from orchestrator.execution.request import Request
+from orchestrator.images import processors
 from orchestrator.images.processors import Processor
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, inputs_error
