@@ -368,7 +368,7 @@ class _Execution:
                 self._setting.session(),
                 self._deployed,
                 attempt.payload,
-                registry=memo.registry_digest(processor.registry),
+                registry=processor.registry_digest,
                 staging=staging,
                 timeout_s=timeout_s,
                 trail=self._trail,

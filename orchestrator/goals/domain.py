@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from processors.protocol import paths, refs
 from processors.protocol.canonical import SAFE_INTEGER_MAX, Json
@@ -47,8 +46,26 @@ class DomainError(ValueError):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
+class _Value:
+    """What is its members: equal to another with the same, and never changed."""
+
+    __slots__ = ()
+
+    def members(self) -> tuple[object, ...]:
+        """All of it."""
+        return tuple([getattr(self, name) for name in self.__slots__])
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.members() == self.members()
+
+    def __hash__(self) -> int:
+        return hash(self.members())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self.members()}"
+
+
+class Operator(_Value):
     """A processor and its declared effects.
 
     Attributes:
@@ -61,19 +78,32 @@ class Operator:
         number: Which of the goal's transitions it is, from 1; 0 where the goal spells none out.
     """
 
-    ref: str
-    requires: tuple[tuple[str, str], ...]
-    produces: tuple[str, ...]
-    cost_micro_usd: int
-    time_ms: int
-    number: int = 0
+    __slots__ = ("cost_micro_usd", "number", "produces", "ref", "requires", "time_ms")
+
+    def __init__(
+        self,
+        *,
+        ref: str,
+        requires: tuple[tuple[str, str], ...],
+        produces: tuple[str, ...],
+        cost_micro_usd: int,
+        time_ms: int,
+        number: int = 0,
+    ) -> None:
+        self.ref = ref
+        self.requires = requires
+        self.produces = produces
+        self.cost_micro_usd = cost_micro_usd
+        self.time_ms = time_ms
+        self.number = number
+        self._check()
 
     @property
     def name(self) -> str:
         """What tells it from the task's other operators."""
         return f"{self.ref}#{self.number}" if self.number else self.ref
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         if refs.parse_ref(self.ref) is None:
             raise DomainError("bad_ref", f"{self.ref!a} is no ref")
         for count in (self.cost_micro_usd, self.time_ms):
@@ -123,52 +153,52 @@ class Facts:
         return self.sorted[bisect_left(self.sorted, lead) : bisect_left(self.sorted, beyond)]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Exists:
+class Exists(_Value):
     """The path exists."""
 
-    path: str
+    __slots__ = ("path",)
 
-    def __post_init__(self) -> None:
-        if wildcards(self.path):
-            raise DomainError("bad_want", f"{self.path} has a wildcard; it names one path")
+    def __init__(self, path: str) -> None:
+        self.path = path
+        if wildcards(path):
+            raise DomainError("bad_want", f"{path} has a wildcard; it names one path")
 
     def document(self) -> dict[str, Json]:
         """The want as data."""
         return {"exists": self.path}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ForEach:
+class ForEach(_Value):
     """For every path that now matches ``given``, the path of ``template`` exists.
 
     What ``given`` matches is read off the world that the plan is made for, and not off what the
     plan will add to it.
     """
 
-    template: str
-    given: str
+    __slots__ = ("given", "template")
 
-    def __post_init__(self) -> None:
-        if stray := sorted({*wildcards(self.template)} - {*wildcards(self.given)}):
-            raise DomainError("bad_want", f"{{{stray[0]}}} of {self.template} is not given")
+    def __init__(self, template: str, given: str) -> None:
+        self.template = template
+        self.given = given
+        if stray := sorted({*wildcards(template)} - {*wildcards(given)}):
+            raise DomainError("bad_want", f"{{{stray[0]}}} of {template} is not given")
 
     def document(self) -> dict[str, Json]:
         """The want as data."""
         return {"for_each": self.given, "template": self.template}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class AtLeast:
+class AtLeast(_Value):
     """At least so many paths match a template."""
 
-    template: str
-    count: int
+    __slots__ = ("count", "template")
 
-    def __post_init__(self) -> None:
-        wildcards(self.template)
-        if type(self.count) is not int or not 1 <= self.count <= SAFE_INTEGER_MAX:
-            raise DomainError("bad_want", f"a count of {self.template} is at least 1")
+    def __init__(self, template: str, count: int) -> None:
+        self.template = template
+        self.count = count
+        wildcards(template)
+        if type(count) is not int or not 1 <= count <= SAFE_INTEGER_MAX:
+            raise DomainError("bad_want", f"a count of {template} is at least 1")
 
     def document(self) -> dict[str, Json]:
         """The want as data."""

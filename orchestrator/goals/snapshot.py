@@ -44,6 +44,9 @@ if TYPE_CHECKING:
         def event(self, seq: int) -> Event:
             """An event that the ledger has."""
 
+        def request(self, execution_id: str) -> Event | None:
+            """The event that asked for an execution that the ledger has."""
+
         def ledger_problem(self) -> str | None:
             """What is wrong with the ledger up to this moment, or None; looks at all of it."""
 
@@ -83,6 +86,11 @@ class WorldSnapshot:
     def event(self, seq: int) -> Event:
         """See ``Snapshot``."""
         return self._world.ledger.event(seq)
+
+    def request(self, execution_id: str) -> Event | None:
+        """See ``Snapshot``."""
+        found = self._world.ledger.execution(execution_id)
+        return None if found is None else self._world.ledger.event(found.requested_seq)
 
     def ledger_problem(self) -> str | None:
         """See ``Snapshot``; what is published beside the ledger counts too."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 READ_BYTES_MAX = 16_777_216  # of one artifact; what is larger is judged by its size or its digest
 MATCHES_MAX = 10_000  # of one pattern
 BYTES_GONE = "bytes_gone"  # the reason of an error that making them again can mend
+STALE = "stale"  # what is found of a path when making it again can make a predicate true
 GOALS_DEEP_MAX = 16  # goals that rest on goals
 
 
@@ -101,6 +102,13 @@ class View:
     def event(self, artifact: Artifact) -> Event:
         """The event that put an artifact where it lies."""
         return self._snapshot.event(artifact.seq)
+
+    def taken(self, artifact: Artifact) -> dict[str, str]:
+        """What an artifact was made from: content ids by path; empty for what came from outside."""
+        maker = self.event(artifact).data.get("execution_id")
+        asked = self._snapshot.request(maker) if isinstance(maker, str) else None
+        given = {} if asked is None else shapes.members(asked.data, "artifacts")
+        return {shapes.text(each, "path"): shapes.text(each, "cid") for each in given.values()}
 
     def ledger(self) -> tuple[str | None, Found]:
         """What is wrong with the ledger, or None, and which events that is said of."""
@@ -193,6 +201,10 @@ class Narrowed:
     def event(self, seq: int) -> Event:
         """See ``Snapshot``."""
         return self._snapshot.event(seq)
+
+    def request(self, execution_id: str) -> Event | None:
+        """See ``Snapshot``."""
+        return self._snapshot.request(execution_id)
 
     def ledger_problem(self) -> str | None:
         """See ``Snapshot``."""

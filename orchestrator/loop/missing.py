@@ -2,7 +2,7 @@
 
 An unproved predicate asks that the paths exist that it looks at. Where it cannot be judged because
 bytes are gone, or are no longer those that were stored, what they belong to counts as missing, so
-that the step that made it runs again. What comes with every execution, its receipt and its index,
+that the step that made it runs again; so does what was made from something else than lies there now. What comes with every execution, its receipt and its index,
 is nobody's product and is not asked for; where their bytes are lost, what the step had made is.
 """
 
@@ -13,7 +13,7 @@ from orchestrator.goals import judging, known
 from orchestrator.goals.domain import AtLeast, Exists, Operator
 from orchestrator.goals.predicates import goal as goal_family
 from orchestrator.goals.templates import Template
-from orchestrator.goals.view import BYTES_GONE, READ_BYTES_MAX
+from orchestrator.goals.view import BYTES_GONE, READ_BYTES_MAX, STALE
 from processors.protocol import paths, shapes
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError
@@ -36,7 +36,7 @@ class Missing:
     """What is missing in a world at one moment.
 
     Attributes:
-        lost: The world paths whose bytes are not there, or that go with such.
+        lost: The world paths whose bytes are not there, or that go with such, or that are stale.
     """
 
     def __init__(self, seen: Snapshot, operators: Iterable[Operator]) -> None:
@@ -61,6 +61,7 @@ class Missing:
                     continue
                 self._wants.update(_wanted(stated, args))
                 self._lose(args, verdict)
+                self._lose_stale(stated, args, verdict)
             if stated.for_each is not None:
                 self._lose_matching(stated.for_each)
 
@@ -90,6 +91,15 @@ class Missing:
                 self._add(path, args)
         if _counts(args):  # it was gone through up to the first
             self._lose_matching(shapes.text(args, "pattern"))
+
+    def _lose_stale(self, stated: Stated, args: dict[str, Json], verdict: Verdict) -> None:
+        """Note what a predicate found stale: what it was about, as far as a step makes that."""
+        predicate = known.find(stated.predicate)
+        if predicate is None or shapes.members(verdict.witness, "found").get("why") != STALE:
+            return
+        for path in [str(args[name]) for name in predicate.paths if name in args]:
+            if any(template.match(path) is not None for template in self._products):
+                self.lost.add(path)
 
     def _lose_matching(self, pattern: str) -> None:
         template = Template(pattern)

@@ -320,6 +320,30 @@ def test_steps_that_a_goal_spells_out_are_the_only_ones(tmp_path: Path) -> None:
     assert settled["effects"] == ["/artifacts/mine/a/outputs/step.txt"]
 
 
+def test_what_was_made_from_an_older_source_is_made_again_where_a_goal_asks(
+    tmp_path: Path,
+) -> None:
+    world = tmp_path / "w"
+    current = 'predicate: artifact.current, for_each: "/artifacts/in/{name}"'
+    goal = goal_file(
+        tmp_path,
+        EACH,
+        f'{current}, args: {{path: "/artifacts/step/{{name}}/outputs/step.txt"}}',
+        f'{current}, args: {{path: "/artifacts/last/{{name}}/outputs/last.txt"}}',
+    )
+    put(world, a="plain", b="plain")
+    assert achieve(goal, world=world).result["executions"] == 4
+    assert achieve(goal, world=world).result["executions"] == 0
+
+    put(world, a="plain and more")
+
+    again = achieve(goal, world=world).result
+    assert [step["ref"] for step in again["steps"]] == ["hostile/step@1", "hostile/last@1"]
+    assert {step["step"].split("/")[3] for step in again["steps"]} == {"a"}
+    assert achieve(goal, world=world).result["executions"] == 0
+    check_at_rest(world)
+
+
 def test_a_goal_can_spell_out_one_processor_twice(tmp_path: Path) -> None:
     world = tmp_path / "w"
     put(world, a="plain")

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -103,7 +102,17 @@ def tasks(draw: st.DrawFn) -> Task:
     declared = [draw(operators(ref)) for ref in REFS[: draw(st.integers(1, 4))]]
     spelled = draw(st.integers(0, 2))  # 1: the goal spells them out; 2: all are of one processor
     if spelled == 2:
-        declared = [replace(each, ref=REFS[0], number=at) for at, each in enumerate(declared, 1)]
+        declared = [
+            Operator(
+                ref=REFS[0],
+                requires=each.requires,
+                produces=each.produces,
+                cost_micro_usd=each.cost_micro_usd,
+                time_ms=each.time_ms,
+                number=at,
+            )
+            for at, each in enumerate(declared, 1)
+        ]
     raw = st.sampled_from(["/artifacts/raw/a", "/artifacts/raw/b", "/artifacts/in/b.pdf"])
     task = Task(
         goal="g",

@@ -337,6 +337,7 @@ def dies(after_bytes: int, once: Callable[[Server], object] = lambda _: True) ->
         exchange.read(after_bytes)
         exchange.server.wait_for(lambda: once(exchange.server))
         exchange.server.dead = True
+        exchange.server.record(exchange)  # who sees the connection break finds the record
         exchange.reset()
 
     return behave

@@ -22,6 +22,7 @@ class MemorySnapshot:
         self.head = head
         self.gone: set[str] = set()  # content ids whose bytes are not there
         self.events: dict[int, Event] = {}
+        self.requests: dict[str, Event] = {}  # by execution id
         self.wrong: str | None = None  # with the ledger
         self.asked: list[str] = []  # every path and folder that was looked at
         self._bytes: dict[str, bytes] = {}
@@ -69,6 +70,10 @@ class MemorySnapshot:
     def event(self, seq: int) -> Event:
         """See ``Snapshot``."""
         return self.events[seq]
+
+    def request(self, execution_id: str) -> Event | None:
+        """See ``Snapshot``."""
+        return self.requests.get(execution_id)
 
     def ledger_problem(self) -> str | None:
         """See ``Snapshot``."""

@@ -49,6 +49,7 @@ SCHEMA: Json = {"type": "object", "required": ["n"], "properties": {"n": {"type"
 CASES: list[tuple[str, dict[str, Json], bytes | None, str]] = [
     ("artifact.exists", {}, b"", "true"),
     ("artifact.exists", {}, None, "false"),
+    ("artifact.current", {}, None, "false"),
     ("artifact.digest", {"cid": DIGEST}, b"x", "true"),
     ("artifact.digest", {"cid": DIGEST}, b"y", "false"),
     ("artifact.digest", {"cid": DIGEST}, None, "false"),
@@ -280,6 +281,34 @@ def test_a_receipt_is_a_processors_of_a_success_and_names_what_lies_there() -> N
     assert value({**good, PREFIX + "outputs/text.md": b"other"})[1] == {"why": "outputs_differ"}
     assert value({**good, paths.determinism_path("e-1"): b"{}"})[1] == {"why": "copies_differ"}
     assert value({**good, RECEIPT: b"no JSON"})[1] == {"why": "copies_differ"}
+
+
+def test_what_was_made_from_something_else_than_lies_there_is_not_current() -> None:
+    made, source = PREFIX + "outputs/text.md", "/artifacts/raw/a"
+    snapshot = MemorySnapshot({made: b"words", source: b"first"})
+    artifact = snapshot.artifact(made)
+    assert artifact is not None
+    first = digests.of_bytes(b"first")
+    given: Json = {"source": {"path": source, "cid": first, "size_bytes": 5}}
+    own: dict[str, Json] = {"execution_id": "e-1"}
+    snapshot.events[artifact.seq] = Event(artifact.seq, "execution.outputs", 1, "", own, b"")
+    asked: dict[str, Json] = {"artifacts": given}
+    snapshot.requests["e-1"] = Event(1, "execution.requested", 1, "", asked, b"")
+
+    def value() -> tuple[str, Json]:
+        rule = stated("artifact.current", path=made)
+        verdict = judging.judge(rule, snapshot)
+        assert judging.recheck(rule, verdict, snapshot)
+        return verdict.value, found(verdict)
+
+    assert value() == ("true", {"sources": 1})
+    stale = ("false", {"why": "stale", "source": source, "made_from": first})
+    snapshot.put(source, b"other")
+    assert value() == stale
+    snapshot.remove(source)
+    assert value() == stale
+    snapshot.events[artifact.seq] = Event(artifact.seq, "artifact.put", 2, "", {}, b"")
+    assert value() == ("true", {"sources": 0})
 
 
 def test_where_contents_were_taken_over_the_receipt_of_their_origin_counts() -> None:

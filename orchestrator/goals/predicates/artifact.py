@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.goals.predicate import COUNT, TEXT, Predicate, arguments
 from orchestrator.goals.templates import Template
-from orchestrator.goals.view import MATCHES_MAX
+from orchestrator.goals.view import MATCHES_MAX, STALE
 from processors.protocol import digests, shapes
 
 TYPE_CHECKING = False
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 
 def _exists(args: Args, view: View) -> Answer:
     return view.artifact(shapes.text(args, "path")) is not None, {}
+
+
+def _current(args: Args, view: View) -> Answer:
+    found = view.artifact(shapes.text(args, "path"))
+    if found is None:
+        return False, {"why": "absent"}
+    taken = view.taken(found)
+    for path in sorted(taken):
+        now = view.artifact(path)
+        if now is None or now.cid != taken[path]:
+            return False, {"why": STALE, "source": path, "made_from": taken[path]}
+    return True, {"sources": len(taken)}
 
 
 def _digest(args: Args, view: View) -> Answer:
@@ -63,6 +75,13 @@ def _size_problem(args: Args) -> str | None:
 PREDICATES = (
     Predicate(
         "artifact.exists", "something lies at the path", arguments(["path"], path=TEXT), _exists
+    ),
+    Predicate(
+        "artifact.current",
+        "what lies at the path was made from what lies now at the paths that it was made from; what"
+        " came from outside always is",
+        arguments(["path"], path=TEXT),
+        _current,
     ),
     Predicate(
         "artifact.digest",

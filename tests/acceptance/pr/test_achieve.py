@@ -100,6 +100,20 @@ def test_what_comes_and_goes_in_the_folder_comes_and_goes_in_the_world(example: 
     assert why["artifact"]["source"] == {"goal": "digest", "folder": "documents"}
 
 
+@pytest.mark.proves("WL-14")
+def test_what_was_made_of_a_file_that_has_changed_is_made_again(example: Path) -> None:
+    digest(example)
+    (example / "documents/loop.md").write_text("# Another one\n")
+
+    after = digest(example)
+
+    assert [step["step"] for step in after["steps"]] == [
+        "/artifacts/text/loop.md/",
+        "/artifacts/chat/loop.md/",
+    ]
+    assert digest(example)["steps"] == []
+
+
 def test_a_plan_is_shown_before_anything_runs(example: Path) -> None:
     world_command("put", str(example / "documents"), "/artifacts/raw", world=example / "w")
     events = ledger("stats", world=example / "w").result["events"]
