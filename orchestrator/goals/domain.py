@@ -49,7 +49,7 @@ class DomainError(ValueError):
 class _Value:
     """What is its members: equal to another with the same, and never changed."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def members(self) -> tuple[object, ...]:
         """All of it."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 READ_BYTES_MAX = 16_777_216  # of one artifact; what is larger is judged by its size or its digest
 MATCHES_MAX = 10_000  # of one pattern
 BYTES_GONE = "bytes_gone"  # the reason of an error that making them again can mend
+SOURCE_GONE = "source_gone"  # what is found of a path when something it was made from is not there
 STALE = "stale"  # what is found of a path when making it again can make a predicate true
 GOALS_DEEP_MAX = 16  # goals that rest on goals
 

@@ -2,8 +2,9 @@
 
 An unproved predicate asks that the paths exist that it looks at. Where it cannot be judged because
 bytes are gone, or are no longer those that were stored, what they belong to counts as missing, so
-that the step that made it runs again; so does what was made from something else than lies there now. What comes with every execution, its receipt and its index,
-is nobody's product and is not asked for; where their bytes are lost, what the step had made is.
+that the step that made it runs again; so does what was made from something else than lies there
+now. What comes with every execution, its receipt and its index, is nobody's product and is not
+asked for; where their bytes are lost, what the step had made is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from orchestrator.goals import judging, known
 from orchestrator.goals.domain import AtLeast, Exists, Operator
 from orchestrator.goals.predicates import goal as goal_family
 from orchestrator.goals.templates import Template
-from orchestrator.goals.view import BYTES_GONE, READ_BYTES_MAX, STALE
+from orchestrator.goals.view import BYTES_GONE, READ_BYTES_MAX, SOURCE_GONE, STALE
 from processors.protocol import paths, shapes
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError
@@ -93,13 +94,19 @@ class Missing:
             self._lose_matching(shapes.text(args, "pattern"))
 
     def _lose_stale(self, stated: Stated, args: dict[str, Json], verdict: Verdict) -> None:
-        """Note what a predicate found stale: what it was about, as far as a step makes that."""
-        predicate = known.find(stated.predicate)
-        if predicate is None or shapes.members(verdict.witness, "found").get("why") != STALE:
+        """Note what a predicate found stale; where a source of it is gone, that first."""
+        predicate, found = known.find(stated.predicate), shapes.members(verdict.witness, "found")
+        if predicate is None:
             return
-        for path in [str(args[name]) for name in predicate.paths if name in args]:
-            if any(template.match(path) is not None for template in self._products):
-                self.lost.add(path)
+        if found.get("why") == STALE:
+            about = [str(args[name]) for name in predicate.paths if name in args]
+            self.lost.update(path for path in about if self._is_made(path))
+        elif found.get("why") == SOURCE_GONE and self._is_made(source := str(found["source"])):
+            self._wants.add(Exists(source))
+
+    def _is_made(self, path: str) -> bool:
+        """Whether a step can make what lies at a path."""
+        return any(template.match(path) is not None for template in self._products)
 
     def _lose_matching(self, pattern: str) -> None:
         template = Template(pattern)

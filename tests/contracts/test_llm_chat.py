@@ -686,5 +686,8 @@ def test_mock_needs_no_sdk_and_real_imports_it_inside_the_call(
 
     assert json.loads(mock.stdout)["status"] == "success"
     assert json.loads(real.stdout)["error"]["reason"] == "processor_error"
-    assert b"import httpx2\n" in real.stderr
+    *_, last, kind = real.stderr.decode().splitlines()
+    line = int(last.partition("line ")[2].partition(",")[0])
+    source = (FOLDER / "tree/app/processors/llm/chat/v1/provider.py").read_text().splitlines()
+    assert (source[line - 1], kind) == ("import httpx2", "ModuleNotFoundError")
     assert b"ModuleNotFoundError" in real.stderr

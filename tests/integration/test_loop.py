@@ -344,6 +344,20 @@ def test_what_was_made_from_an_older_source_is_made_again_where_a_goal_asks(
     check_at_rest(world)
 
 
+def test_a_source_that_is_gone_is_made_again_before_what_was_made_of_it(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    path = "args: {path: /artifacts/last/a/outputs/last.txt}"
+    goal = goal_file(tmp_path, f"predicate: artifact.current, {path}")
+    put(world, a="plain")
+    assert achieve(goal, world=world).result["executions"] == 2
+    world_command("rm", "/artifacts/step/a/outputs/step.txt", world=world)
+
+    again = achieve(goal, world=world).result
+
+    assert [step["ref"] for step in again["steps"]] == ["hostile/step@1"]
+    check_at_rest(world)
+
+
 def test_a_goal_can_spell_out_one_processor_twice(tmp_path: Path) -> None:
     world = tmp_path / "w"
     put(world, a="plain")

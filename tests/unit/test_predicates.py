@@ -306,7 +306,7 @@ def test_what_was_made_from_something_else_than_lies_there_is_not_current() -> N
     snapshot.put(source, b"other")
     assert value() == stale
     snapshot.remove(source)
-    assert value() == stale
+    assert value() == ("false", {"why": "source_gone", "source": source, "made_from": first})
     snapshot.events[artifact.seq] = Event(artifact.seq, "artifact.put", 2, "", {}, b"")
     assert value() == ("true", {"sources": 0})
 

@@ -20,7 +20,7 @@ _SOURCE = "processors/doc/extract/v1/main.py"
 _PROTOCOL = "processors/protocol/paths.py"
 _REGISTRY = "processors/doc/extract/v1/registry.yaml"
 _PIN = re.compile(r'(\bdigest: )(null|"sha256:[0-9a-f]{64}")')
-_LAYERS = ("base", "packages", "protocol", "processor")  # from the lowest
+_LAYERS = ("base", "packages", "protocol", "app", "processor")  # from the lowest
 _RULE = "tools/rules/private/image.bzl"
 _PRIVATE = ("--private",)
 
@@ -86,7 +86,7 @@ def same_everywhere(scratch: Scratch) -> None:
                 "for file in ctx.attr.processor[ProcessorInfo].sources.values()})"
             ),
         ),
-        (_RULE, 'protocol, name + "_processor"],', 'name + "_processor"],'),
+        (_RULE, '"_packages"] + shared +', '"_packages"] +'),
     ],
 )
 def one_byte(scratch: Scratch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.goals.predicate import COUNT, TEXT, Predicate, arguments
 from orchestrator.goals.templates import Template
-from orchestrator.goals.view import MATCHES_MAX, STALE
+from orchestrator.goals.view import MATCHES_MAX, SOURCE_GONE, STALE
 from processors.protocol import digests, shapes
 
 TYPE_CHECKING = False
@@ -25,7 +25,8 @@ def _current(args: Args, view: View) -> Answer:
     for path in sorted(taken):
         now = view.artifact(path)
         if now is None or now.cid != taken[path]:
-            return False, {"why": STALE, "source": path, "made_from": taken[path]}
+            why = SOURCE_GONE if now is None else STALE
+            return False, {"why": why, "source": path, "made_from": taken[path]}
     return True, {"sources": len(taken)}
 
 

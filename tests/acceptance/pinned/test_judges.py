@@ -67,7 +67,7 @@ def test_skopeo_inspects_it(place: str, tmp_path: Path) -> None:
 
     assert seen["Architecture"] == "amd64"
     assert (seen["Labels"] or {}) == image.labels
-    assert len(seen["Layers"]) == len(image.sizes) == (1 if place == BASE else 4)
+    assert len(seen["Layers"]) == len(image.sizes) == (1 if place == BASE else 5)
 
 
 @pytest.mark.parametrize("place", LAYOUTS)
