@@ -585,7 +585,10 @@ def test_mock_needs_no_library_and_real_imports_them_inside_the_call(tmp_path: P
 
     assert json.loads(mock.stdout)["status"] == "success"
     assert json.loads(real.stdout)["error"]["reason"] == "processor_error"
-    assert b"import mammoth\n" in real.stderr
+    *_, last, kind = real.stderr.decode().splitlines()
+    line = int(last.partition("line ")[2].partition(",")[0])
+    source = (FOLDER / "tree/app/processors/doc/extract/v1/provider.py").read_text().splitlines()
+    assert (source[line - 1], kind) == ("import mammoth", "ModuleNotFoundError")
     assert b"ModuleNotFoundError" in real.stderr
 
 
