@@ -185,7 +185,7 @@ class App:
         for path in found:
             if supervisor.is_plain(tree + path):
                 cid, size_bytes = digests.of_file(tree + path)
-                self._store(tree + path, cid, size_bytes)
+                self._store(tree + path, cid)
                 left.append(Left(_text(path), cid, size_bytes))
             else:
                 left.append(Left(_text(path), None, 0))
@@ -193,9 +193,10 @@ class App:
             self._edges.commit()
         return left
 
-    def _store(self, source: str, cid: str, size_bytes: int) -> None:
+    def _store(self, source: str, cid: str) -> None:
         target = self._edges.volume + remote.place(cid)
-        if os.path.exists(target) and os.path.getsize(target) == size_bytes:
+        # Other bytes there would keep every later run of this content from being fetched.
+        if os.path.exists(target) and digests.of_file(target)[0] == cid:
             return
         os.makedirs(os.path.dirname(target), exist_ok=True)
         fd, half = tempfile.mkstemp(dir=os.path.dirname(target))

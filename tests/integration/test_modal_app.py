@@ -71,6 +71,20 @@ def test_a_document_goes_in_by_content_and_its_parts_come_out_by_content(tmp_pat
     assert container.leftovers == []
 
 
+def test_what_is_left_takes_the_place_of_other_bytes_under_its_content_id(
+    container: Container,
+) -> None:
+    asked = zoo("good")
+    first = {each.path: each for each in container.call(asked).left}
+    left = first["/artifacts/there/outputs.json"]
+    assert left.cid is not None
+    container.place(left.cid).write_bytes(b"?" * left.size_bytes)
+
+    container.call(asked)
+
+    assert digests.of_bytes(container.place(left.cid).read_bytes()) == left.cid
+
+
 @pytest.mark.proves("LN-5")
 def test_the_child_is_started_as_the_local_adapter_starts_it(
     container: Container, monkeypatch: pytest.MonkeyPatch
