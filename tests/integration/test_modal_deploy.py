@@ -8,45 +8,39 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.fixtures import rootfs
 from tests.fixtures.modal_bed import Plane, Shelf
-from tests.fixtures.modal_house import ENVIRONMENTS, NOWHERE, SECRET, VALUE, House, facts
+from tests.fixtures.modal_house import (
+    CHAT,
+    DOC,
+    NOWHERE,
+    PREFIX,
+    SECRET,
+    STAGING,
+    VALUE,
+    House,
+    facts,
+    failed,
+    site,
+)
 from tests.harness import ROOT
 from tests.simulators import registry as simulated
 
-DOC, CHAT = "doc/extract@1", "llm/chat@1"
-STAGING = ("--adapter", "modal", "--mode", "mock", "--lane", "staging")
-PREFIX = ("--write-prefix", "/artifacts/there/{execution_id}/")
 
-
-@pytest.fixture(scope="module")
-def shelf() -> Iterator[Shelf]:
-    with Shelf() as shelf:
-        yield shelf
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    options = [word for name in ENVIRONMENTS for word in ("--environment", name)]
-    with Plane(tmp_path_factory.mktemp("state"), *options) as plane:
-        yield plane
+@pytest.fixture(scope="module", name="there")
+def _there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plane, Shelf]]:
+    with site(tmp_path_factory.mktemp("state")) as there:
+        yield there
 
 
 @pytest.fixture(name="house")
-def _house(tmp_path: Path, plane: Plane, shelf: Shelf) -> House:
-    house = House(tmp_path, plane, shelf)
-    for ref in (DOC, CHAT):
-        house.pin(ref, NOWHERE)
+def _house(tmp_path: Path, there: tuple[Plane, Shelf]) -> House:
+    house = House(tmp_path, *there)
+    house.pin_all(NOWHERE)
     return house
-
-
-def failed(document: dict[str, Any]) -> tuple[str, str]:
-    assert document["status"] == "error", document
-    return document["error"]["code"], document["error"]["reason"]
 
 
 @pytest.mark.proves("IL-4", "PA-3")
@@ -251,8 +245,9 @@ def test_a_rollback_deploys_what_was_deployed_before(house: House) -> None:
 
 @pytest.mark.proves("IL-4", "PA-3")
 def test_a_flipped_byte_on_the_way_to_modal_is_a_failed_deployment(
-    shelf: Shelf, tmp_path: Path
+    there: tuple[Plane, Shelf], tmp_path: Path
 ) -> None:
+    _, shelf = there
     with Plane(tmp_path / "state", "--environment", "staging") as plane:  # it has fetched nothing
         house = House(tmp_path / "house", plane, shelf)
         house.pin(DOC, NOWHERE)
