@@ -158,7 +158,6 @@ class App:
                 attempt=digests.of_bytes(request.payload),
                 env={**spawn.PROCESSOR_ENV, "HOME": tmp, "TMPDIR": tmp, **secrets},
                 secret_values=list(secrets.values()),
-                cwd=tmp,
                 stdin=request.payload,
                 timeout_s=request.timeout_s,
                 memory_bytes_max=shapes.count(image.registry["limits"], "memory_mb") * 1_048_576,

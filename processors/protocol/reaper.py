@@ -2,8 +2,7 @@
 
 A process that detaches from its parent goes to init, unless an ancestor asked for such orphans
 (prctl(2), PR_SET_CHILD_SUBREAPER). We ask, so that neither a second fork, nor a new session, nor an
-empty environment hides one. The other way round, a child asks to be killed when we are
-(PR_SET_PDEATHSIG). Both need Linux and a mounted /proc; without them ``adopt`` refuses.
+empty environment hides one. It needs Linux and a mounted /proc; without them ``adopt`` refuses.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 END_S_MAX = 1.0  # for all orphans of one run; each dies at once, but may have forked before
 _ROUND_S = 0.001  # between two looks
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 _runs: dict[int, str] = {}  # the children that are being run now, and their attempts
@@ -61,17 +59,6 @@ def missing(own_proc: str) -> list[str]:
     if not os.path.exists(f"{own_proc}/task/{os.getpid()}/children"):
         found.append("/proc/self/task/N/children")
     return found
-
-
-def die_with(parent: int) -> None:
-    """In a fresh child, before its program starts: be killed as soon as the parent dies.
-
-    Args:
-        parent: The parent's process id, as the parent knew it; it may be dead already.
-    """
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(128 + signal.SIGKILL)
 
 
 def begin(pid: int, attempt: str) -> None:

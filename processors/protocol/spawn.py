@@ -4,7 +4,11 @@ The only place that starts a process: the local adapter uses it, and so does the
 child gets a session of its own, no terminal, its stdin fed and then closed. Both output streams
 are drained together, so neither can block the other; memory is bounded whatever the child prints.
 The wall clock is monotonic; the end of it, like the end of the child, ends the whole process group
-and whatever left it. When we are killed, the child is too.
+and whatever left it. When we are killed, the child and its group are too (``_watch``).
+
+The child shares our memory until its program starts (posix_spawn(3)), so starting one costs the
+same however much we hold (docs/decisions/0018). Its working folder is ours: a start file goes to
+its own at once, which is ``TMPDIR``.
 
 Status rule: ``returncode`` is the exit status, or ``-N`` when signal N ended the child, or 124
 when the time limit did.
@@ -12,6 +16,7 @@ when the time limit did.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import resource
@@ -37,6 +42,10 @@ LAST_READS_MAX = 64  # of what the pipes still hold when nobody writes any more:
 RETURNCODE_TIME_LIMIT = 124  # as timeout(1)
 PAUSE_MS = 200  # after which a whole line is not held back for the rest of a secret any more
 _READ_BYTES = 65_536
+_LIFE_FD = 200  # the child's end of its life line: no number that a program or a shell script uses
+
+# What an interpreter ignores or handles; a program begins with none of it.
+_DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
 # A processor's whole environment, besides its folders and its secrets, whoever starts it.
 PROCESSOR_ENV = {
@@ -49,6 +58,9 @@ PROCESSOR_ENV = {
 # -P: no implicit folder on the path; -s and -S: no site folder of the user or the interpreter; -B:
 # no bytecode is written; -u: no buffering. -I and -E would switch PYTHONHASHSEED off.
 _PYTHON_ARGV = ("{python}", "-P", "-s", "-S", "-B", "-u", "{tree}/start.py")
+
+# Another program does not know that it has to go to its folder.
+_EXEC_ARGV = ("/bin/sh", "-c", 'cd "$TMPDIR" && exec "$0" "$@"')
 
 
 class Stop:
@@ -158,7 +170,7 @@ def processor_argv(runtime: str, entrypoint: str, folder: str) -> list[str]:
         folder: The processor's folder in the repository.
     """
     if runtime == "exec":
-        return [f"{{tree}}/app/{folder}/{entrypoint}"]
+        return [*_EXEC_ARGV, f"{{tree}}/app/{folder}/{entrypoint}"]
     return list(_PYTHON_ARGV)
 
 
@@ -168,7 +180,6 @@ def run(
     attempt: str,
     env: Mapping[str, str],
     secret_values: Sequence[str],
-    cwd: str,
     stdin: bytes,
     timeout_s: float,
     memory_bytes_max: int,
@@ -185,7 +196,6 @@ def run(
         env: The child's environment.
         secret_values: What is masked in both streams before anything sees them: tails, lengths,
             digests and lines are those of the masked streams.
-        cwd: The child's working folder.
         stdin: What the child reads before its stdin is closed.
         timeout_s: Wall-clock limit in seconds.
         memory_bytes_max: How much writable memory the child may have (RLIMIT_DATA); an allocation
@@ -202,10 +212,12 @@ def run(
     began = time.monotonic()
     reaper.adopt()
     others = reaper.children()
-    start = _Start(argv, {**env, marks.VARIABLE: attempt}, cwd, memory_bytes_max)
+    env = {**env, marks.VARIABLE: attempt}
+    masks = _masks(secret_values)  # all that can fail without a child is done before there is one
     with reaper.starting:  # or another thread's run would take the new child for an orphan
-        child = _Child(start, stdin, stdout_bytes_max, on_stderr_line, secret_values)
-        reaper.begin(child.pid, attempt)
+        started = _start(argv, env, memory_bytes_max)
+        reaper.begin(started.pid, attempt)
+    child = _Child(started, stdin, stdout_bytes_max, on_stderr_line, masks)
     timed_out, returncode = child.live(began + timeout_s, stop, others)
     return Ended(
         returncode=RETURNCODE_TIME_LIMIT if timed_out else returncode,
@@ -234,38 +246,45 @@ def _whole_characters(data: bytes) -> bytes:
     return data[start:]
 
 
-class _Start:
-    """What a child is started as."""
+class _Started:
+    """A child whose program has started, and our ends of what leads to it.
 
-    __slots__ = ("argv", "cwd", "env", "memory_bytes_max")
+    ``exit_fd`` is readable once it has ended. It is killed when ``life_fd`` is closed.
+    """
+
+    __slots__ = ("err_fd", "exit_fd", "in_fd", "life_fd", "out_fd", "pid")
 
     def __init__(
-        self, argv: Sequence[str], env: Mapping[str, str], cwd: str, memory_bytes_max: int
+        self, pid: int, *, in_fd: int, out_fd: int, err_fd: int, exit_fd: int, life_fd: int
     ) -> None:
-        self.argv = argv
-        self.env = env
-        self.cwd = cwd
-        self.memory_bytes_max = memory_bytes_max
+        self.pid = pid
+        self.in_fd = in_fd
+        self.out_fd = out_fd
+        self.err_fd = err_fd
+        self.exit_fd = exit_fd
+        self.life_fd = life_fd
 
 
 class _Child:
-    """One running child and the three pipes to it."""
+    """One running child and the pipes to it."""
 
     def __init__(
         self,
-        start: _Start,
+        started: _Started,
         stdin: bytes,
         stdout_bytes_max: int,
         on_stderr_line: Callable[[bytes], None],
-        secret_values: Sequence[str],
+        masks: list[Redactor],
     ) -> None:
-        self._masks = _masks(secret_values)
+        self._masks = masks
         self.stdout = Tail(stdout_bytes_max)
         self.stderr = Tail(TAIL_BYTES_MAX)
         self._unsent = memoryview(stdin)
         self._line = b""
         self._on_line = on_stderr_line
-        self.pid, self._in, self._out, self._err, self._exit = _start(start)
+        self._pid, self._life = started.pid, started.life_fd
+        self._in, self._out, self._err = started.in_fd, started.out_fd, started.err_fd
+        self._exit = started.exit_fd
 
     def live(self, deadline: float, stop: Stop, others: Sequence[int]) -> tuple[bool, int]:
         """Run the child and end it; return whether time ran out, and its status."""
@@ -274,7 +293,7 @@ class _Child:
                 timed_out = not self._pump(deadline, stop)
             finally:  # whatever happened to us, nothing goes on running
                 returncode = self._end()
-                is_alone = reaper.end_orphans(self.pid, others)
+                is_alone = reaper.end_orphans(self._pid, others)
             if not is_alone:
                 raise adapter_error("survivors", "processes that the child started cannot be ended")
             self._drain_all()
@@ -308,7 +327,7 @@ class _Child:
             self._is_dead(GRACE_S)
         self._kill(signal.SIGKILL)
         self._is_dead(DEATH_S_MAX)
-        _, status = os.waitpid(self.pid, 0)
+        _, status = os.waitpid(self._pid, 0)
         return os.waitstatus_to_exitcode(status)
 
     def _drain_all(self) -> None:
@@ -325,7 +344,7 @@ class _Child:
 
     def _close(self) -> None:
         """Close our ends of the pipes."""
-        for fd in (self._in, self._out, self._err, self._exit):
+        for fd in (self._in, self._out, self._err, self._exit, self._life):
             if fd >= 0:
                 os.close(fd)
 
@@ -337,7 +356,7 @@ class _Child:
 
     def _kill(self, signum: int) -> None:
         try:
-            os.killpg(self.pid, signum)
+            os.killpg(self._pid, signum)
         except ProcessLookupError:
             pass  # nothing of the group is left
 
@@ -381,46 +400,57 @@ class _Child:
             self._line = self._line[LINE_BYTES_MAX:]
 
 
-def _start(start: _Start) -> tuple[int, int, int, int, int]:
-    """Fork and exec; return pid, our ends of stdin, stdout, stderr, and a pidfd."""
-    in_read, in_write = os.pipe2(os.O_CLOEXEC)
-    out_read, out_write = os.pipe2(os.O_CLOEXEC)
-    err_read, err_write = os.pipe2(os.O_CLOEXEC)
-    failed_read, failed_write = os.pipe2(os.O_CLOEXEC)
-    own_pid = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        _become(start, (in_read, out_write, err_write), failed_write, own_pid)
-    for fd in (in_read, out_write, err_write, failed_write):
+def _start(argv: Sequence[str], env: Mapping[str, str], memory_bytes_max: int) -> _Started:
+    """Start a program in a session of its own."""
+    pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(4)]
+    (in_read, in_write), (out_read, out_write), (err_read, err_write), (life_read, life_write) = (
+        pipes
+    )
+    for_child = {in_read: 0, out_write: 1, err_write: 2, life_read: _LIFE_FD}
+    try:
+        pid = os.posix_spawn(
+            argv[0],
+            list(argv),
+            env,
+            file_actions=[(os.POSIX_SPAWN_DUP2, fd, at) for fd, at in for_child.items()],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_DEFAULT_SIGNALS,
+        )
+        _watch(pid, life_read, memory_bytes_max)
+    except BaseException:
+        for ends in pipes:
+            for fd in ends:
+                os.close(fd)
+        raise
+    for fd in for_child:
         os.close(fd)
-    failure = os.read(failed_read, 16)  # empty as soon as exec has closed the other end
-    os.close(failed_read)
-    if failure:
-        os.waitpid(pid, 0)
-        for fd in (in_write, out_read, err_read):
-            os.close(fd)
-        raise OSError(int(failure), os.strerror(int(failure)), start.argv[0])
     for fd in (in_write, out_read, err_read):
         os.set_blocking(fd, False)
-    return pid, in_write, out_read, err_read, os.pidfd_open(pid)
+    return _Started(
+        pid,
+        in_fd=in_write,
+        out_fd=out_read,
+        err_fd=err_read,
+        exit_fd=os.pidfd_open(pid),
+        life_fd=life_write,
+    )
 
 
-def _become(start: _Start, streams: tuple[int, int, int], failed_fd: int, parent_pid: int) -> None:
-    """In the child: turn into the program, or report the error number and end."""
+def _watch(pid: int, life_fd: int, memory_bytes_max: int) -> None:
+    """Limit a child, and have its group killed as soon as the other end of a pipe is closed.
+
+    The kernel closes what a process had open when it ends, and sends whoever is set with F_SETOWN
+    the signal set with F_SETSIG when something happens at the other end (fcntl(2)). The end that
+    waits for it is the child's. A child has no payload yet, so it has not done anything.
+    """
     try:
-        reaper.die_with(parent_pid)
-        os.setsid()
-        os.chdir(start.cwd)
-        for target, fd in enumerate(streams):
-            os.dup2(fd, target)
-        signal.set_wakeup_fd(-1)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-            signal.signal(signum, signal.SIG_DFL)
-        limit = start.memory_bytes_max
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-        os.execve(start.argv[0], list(start.argv), dict(start.env))  # noqa: S606 - that there is no shell is the point
-    except OSError as error:
-        os.write(failed_fd, str(error.errno).encode())
-    finally:
-        os._exit(127)
+        resource.prlimit(pid, resource.RLIMIT_DATA, (memory_bytes_max, memory_bytes_max))
+        fcntl.fcntl(life_fd, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(life_fd, fcntl.F_SETOWN, -pid)
+        flags = fcntl.fcntl(life_fd, fcntl.F_GETFL)
+        fcntl.fcntl(life_fd, fcntl.F_SETFL, flags | os.O_ASYNC)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise

@@ -113,6 +113,17 @@ def test_a_child_ends_with_an_orchestrator_that_is_killed(tmp_path: Path) -> Non
 
 
 @pytest.mark.proves("SP-5")
+def test_what_a_child_has_started_ends_with_an_orchestrator_that_is_killed(tmp_path: Path) -> None:
+    with start(*zoo_words("start_another"), world=tmp_path, command=ZOO_COMMAND) as process:
+        read_until(process, "processor.log")
+        assert len(survivors(tmp_path, "none")) == 2
+        process.send_signal(SIGKILL)
+        process.wait()
+
+    assert gone(tmp_path)
+
+
+@pytest.mark.proves("SP-5")
 def test_a_daemon_of_a_killed_orchestrator_is_ended_by_the_next_one(tmp_path: Path) -> None:
     words = zoo_words("daemon_and_sleep", "--execution-id", "x-1")
     with start(*words, world=tmp_path, command=ZOO_COMMAND) as process:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from processors.protocol import marks, reaper, spawn
 
@@ -14,7 +13,7 @@ RUNS = 120
 LEAVING = "setsid sleep 50 & echo done"
 
 
-def test_no_run_ends_the_child_of_another(tmp_path: Path) -> None:
+def test_no_run_ends_the_child_of_another() -> None:
     stop = spawn.Stop()
 
     def run(number: int) -> tuple[int, bytes, int]:
@@ -24,7 +23,6 @@ def test_no_run_ends_the_child_of_another(tmp_path: Path) -> None:
             attempt=attempt,
             env={"PATH": "/usr/bin:/bin"},
             secret_values=[],
-            cwd=str(tmp_path),
             stdin=b"",
             timeout_s=40,
             memory_bytes_max=1_073_741_824,

@@ -79,9 +79,8 @@ def helper(words: list[str], folder: str) -> int:
     ended = spawn.run(
         words,
         attempt="bench",
-        env=ENV,
+        env={**ENV, "TMPDIR": folder},
         secret_values=(),
-        cwd=folder,
         stdin=PAYLOAD,
         timeout_s=60,
         memory_bytes_max=1_073_741_824,
@@ -94,8 +93,9 @@ def helper(words: list[str], folder: str) -> int:
 
 def plain(words: list[str], folder: str) -> int:
     """The standard library's."""
+    env = {**ENV, "TMPDIR": folder}
     return subprocess.run(
-        words, env=ENV, cwd=folder, input=PAYLOAD, capture_output=True, timeout=60, check=False
+        words, env=env, cwd=folder, input=PAYLOAD, capture_output=True, timeout=60, check=False
     ).returncode
 
 

@@ -63,7 +63,6 @@ def invoke(
             attempt=mark,
             env=env,
             secret_values=list(secrets.values()),
-            cwd=staging.tmp,
             stdin=payload,
             timeout_s=timeout_s,
             memory_bytes_max=processor.limit("memory_mb") * 1_048_576,

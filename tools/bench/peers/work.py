@@ -16,7 +16,7 @@ from processors.protocol.payload import Artifact, Payload
 ROOT = Path(os.environ["RUNFILES_DIR"]).resolve() / "_main"
 PROJECTS = ROOT / "tools/bench/peers/projects"
 FLOOR, OURS = "floor", "ours"
-ENV = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"}
+ENV = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "TMPDIR": "."}
 TEXT = "/artifacts/text/{name}/outputs/text.md"
 REPLY = "/artifacts/chat/{name}/outputs/reply.md"
 ASKED: dict[str, Json] = {

@@ -15,6 +15,8 @@ ProcessorInfo = provider(
 )
 
 _CALL = [
+    "import os",
+    "os.chdir(os.environ[\"TMPDIR\"])",
     "from {module}.main import run",
     "from processors.protocol.runtime import main",
     "main(run)",
