@@ -9,7 +9,7 @@ from orchestrator.cli.flags import Flag
 from orchestrator.cli.goal_files import GOAL, read_goal
 from orchestrator.cli.program import Call, Command
 from orchestrator.goals import plan_svg, plan_text, snapshot, standing
-from orchestrator.loop import propose
+from orchestrator.loop import means, propose
 from orchestrator.loop.driver import unreachable
 from orchestrator.world import delivery
 from orchestrator.world.world import World
@@ -34,7 +34,7 @@ def command(root: str) -> Command:
 
 def _plan(call: Call, root: str) -> tuple[dict[str, Json], list[str]]:
     goal = read_goal(call.given.require(GOAL.name))
-    usable = propose.means(goal, os.path.join(root, "processors"))
+    usable = means.find(goal, os.path.join(root, "processors"))
     with World(call.world, make=False) as world, snapshot.of(world) as seen:
         proposed = propose.propose(goal, seen, usable, lambda name: standing.find(world, name))
     if proposed is None:

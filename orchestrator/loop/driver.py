@@ -12,9 +12,9 @@ from orchestrator.execution.recover import recover
 from orchestrator.execution.run import publish
 from orchestrator.goals import goal as goals
 from orchestrator.goals import snapshot, standing
-from orchestrator.loop import propose, settlement
+from orchestrator.loop import means, settlement
 from orchestrator.loop.execute import execute
-from orchestrator.world import commitments, fold, heads, source_folders
+from orchestrator.world import commitments, fold, heads
 from orchestrator.world.world import World
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, adapter_error, inputs_error
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.goals.goal import Goal
     from orchestrator.goals.standing import Standing
     from orchestrator.loop.execute import Ended, How
+    from orchestrator.loop.means import Means
     from orchestrator.loop.propose import Proposed
     from orchestrator.world.commitments import Budget
     from orchestrator.world.source_folders import Brought
@@ -83,7 +84,7 @@ def achieve(goal: Goal, how: How, *, folder: str, verify: bool = False) -> Achie
             ``ERR_ADAPTER_INVOCATION``: ``interrupted``, ``terminated``.
     """
     setting = how.setting
-    usable = propose.means(goal, setting.processors_folder)
+    usable = means.find(goal, setting.processors_folder)
     declared = {name for each in usable.values() for name in each.processor.secrets}
     secrets.check_declared(declared, how.allow_env, "any processor of the goal declares")
     with World(setting.world, make=True) as world:
@@ -94,6 +95,8 @@ def achieve(goal: Goal, how: How, *, folder: str, verify: bool = False) -> Achie
         found = Achieved(goal)
         try:
             if goal.sources:
+                from orchestrator.world import source_folders  # most goals bring nothing in
+
                 found.brought = source_folders.bring_in(
                     world, goal.name, folder, goal.sources, verify=verify
                 )
@@ -127,7 +130,7 @@ def _fund(world: World, goal: Goal) -> None:
 def _rounds(
     world: World,
     found: Achieved,
-    usable: dict[str, propose.Means],
+    usable: dict[str, Means],
     how: How,
     *,
     verify: bool,
@@ -142,9 +145,8 @@ def _rounds(
             return
         _check_invariants(stand)
         proposed = _proposed(world, goal, usable, verify=verify)
-        if proposed is None or not proposed.steps:
+        if proposed is None:
             raise _unproved(stand)
-        propose.keep(world, proposed)
         found.plans.append(proposed.id)
         how.observer.planned(proposed)
         ended = execute(proposed, usable, how)
@@ -155,19 +157,23 @@ def _rounds(
 
 
 def _proposed(
-    world: World, goal: Goal, usable: dict[str, propose.Means], *, verify: bool
+    world: World, goal: Goal, usable: dict[str, Means], *, verify: bool
 ) -> Proposed | None:
-    """A plan.
+    """A plan that was written down; None if nothing that is not proved can be planned for.
 
     Raises:
         ContractError: ``ERR_INPUTS`` / ``no_plan``, with what is out of reach.
     """
+    from orchestrator.loop import propose  # a goal that is proved does without it
+
     with snapshot.of(world, verify=verify) as seen:
         proposed = propose.propose(goal, seen, usable, lambda name: standing.find(world, name))
-    if proposed is None or proposed.is_plan:
-        return proposed
+    if proposed is None or (proposed.is_plan and not proposed.steps):
+        return None
     propose.keep(world, proposed)
-    raise unreachable(proposed)
+    if not proposed.is_plan:
+        raise unreachable(proposed)
+    return proposed
 
 
 def unreachable(proposed: Proposed) -> ContractError:

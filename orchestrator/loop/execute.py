@@ -26,8 +26,9 @@ from processors.protocol.refs import parse_ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from orchestrator.loop.means import Means
     from orchestrator.loop.policy import Policy
-    from orchestrator.loop.propose import Means, Proposed
+    from orchestrator.loop.propose import Proposed
 
     type Step = dict[str, Json]
 

@@ -8,43 +8,25 @@ from __future__ import annotations
 
 from orchestrator.execution import input_schema
 from orchestrator.goals import planner
-from orchestrator.goals.domain import DomainError, Operator, Task
-from orchestrator.images import processors
+from orchestrator.goals.domain import DomainError, Task
 from orchestrator.loop import certificates, settlement
+from orchestrator.loop.means import invalid
 from orchestrator.loop.missing import Missing
 from orchestrator.world import commitments, loop_facts
 from processors.protocol import shapes
 from processors.protocol.canonical import Json, canonical
-from processors.protocol.errors import ContractError, inputs_error
-from processors.protocol.refs import parse_ref
+from processors.protocol.errors import inputs_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.goals.domain import Want
     from orchestrator.goals.goal import Goal
     from orchestrator.goals.snapshot import Snapshot
-    from orchestrator.images.processors import Processor
+    from orchestrator.loop.means import Means
     from orchestrator.loop.missing import Find
     from orchestrator.world.chain import Head
     from orchestrator.world.objects import Placing
     from orchestrator.world.world import World
-
-
-class Means:
-    """A processor as a goal uses it.
-
-    Attributes:
-        processor: What runs.
-        operator: What that needs and makes.
-        inputs: What it is asked with.
-    """
-
-    __slots__ = ("inputs", "operator", "processor")
-
-    def __init__(self, processor: Processor, operator: Operator, inputs: dict[str, Json]) -> None:
-        self.processor = processor
-        self.operator = operator
-        self.inputs = inputs
 
 
 class Proposed:
@@ -91,29 +73,6 @@ class Proposed:
         found = self.document["steps"]
         assert isinstance(found, list)
         return [step for step in found if isinstance(step, dict)]
-
-
-def means(goal: Goal, folder: str) -> dict[str, Means]:
-    """What a goal may use, by the name of its operator.
-
-    Args:
-        goal: The goal.
-        folder: Where the build left the processors.
-
-    Raises:
-        ContractError: ``ERR_INPUTS``: ``invalid_goal`` if what the goal says of a processor does
-            not fit it, ``unknown_ref``; ``ERR_REGISTRY_MISMATCH``.
-    """
-    listed = goal.processors or processors.known_refs(folder)
-    if goal.transitions:
-        every = [_spelled(step, number, folder) for number, step in enumerate(goal.transitions, 1)]
-    else:
-        loaded = [_load(ref, folder) for ref in listed]
-        every = [_declared(each, goal) for each in loaded if each.products]
-    found = {each.operator.name: each for each in every}
-    if unknown := sorted({*goal.inputs} - {*found}):
-        raise _invalid(goal, f"use: {unknown[0]} is none of the goal's processors")
-    return found
 
 
 def propose(goal: Goal, seen: Snapshot, usable: dict[str, Means], find: Find) -> Proposed | None:
@@ -211,55 +170,9 @@ def _reads(document: dict[str, Json], seen: Snapshot) -> dict[str, str]:
     return found
 
 
-def _load(ref: str, folder: str) -> Processor:
-    parsed = parse_ref(ref)
-    assert parsed is not None
-    return processors.load(folder, parsed)
-
-
-def _declared(processor: Processor, goal: Goal) -> Means:
-    """A processor by the effects that its registry declares."""
-    requires = shapes.members(processor.registry, "requires")
-    operator = _operator(processor, {name: str(each) for name, each in requires.items()})
-    return Means(processor, operator, goal.inputs.get(str(processor.ref), {}))
-
-
-def _spelled(step: Json, number: int, folder: str) -> Means:
-    """A processor as a step of the goal file uses it: where it reads and writes is said there."""
-    own = shapes.members({"step": step}, "step")
-    processor = _load(shapes.text(own, "ref"), folder)
-    use = {name: str(path) for name, path in shapes.members(own, "use").items()}
-    operator = _operator(processor, use, shapes.text(own, "write_prefix"), number)
-    return Means(processor, operator, shapes.members(own, "inputs"))
-
-
 def _check_inputs(found: Proposed, usable: dict[str, Means]) -> None:
     """Refuse a plan of which a processor would refuse what the goal asks it with."""
     for name in sorted({shapes.text(step, "operator") for step in found.steps}):
         schema = shapes.members(usable[name].processor.registry, "inputs")
         if (wrong := input_schema.problem(usable[name].inputs, schema)) is not None:
-            raise _invalid(found.goal, f"what {name} is asked with: {wrong}")
-
-
-def _operator(
-    processor: Processor, requires: dict[str, str], prefix: str | None = None, number: int = 0
-) -> Operator:
-    cost = shapes.members(processor.registry, "cost")
-    produces = processor.products
-    if prefix is not None:
-        produces = [prefix + each[each.index("/outputs/") + 1 :] for each in produces]
-    try:
-        return Operator(
-            ref=str(processor.ref),
-            requires=tuple(sorted(requires.items())),
-            produces=tuple(produces),
-            cost_micro_usd=shapes.count(cost, "estimate_micro_usd"),
-            time_ms=shapes.count(cost, "estimate_ms") if "estimate_ms" in cost else 0,
-            number=number,
-        )
-    except DomainError as error:
-        raise inputs_error("invalid_goal", f"no plan can use {processor.ref}: {error}") from None
-
-
-def _invalid(goal: Goal, why: str) -> ContractError:
-    return inputs_error("invalid_goal", f"goal {goal.name}: {why}")
+            raise invalid(found.goal, f"what {name} is asked with: {wrong}")

@@ -13,7 +13,7 @@ from orchestrator.execution.run import Setting, run
 from orchestrator.execution.trail import Trail
 from orchestrator.goals import goal_file, snapshot, standing
 from orchestrator.goals.goal import Goal
-from orchestrator.loop import propose, settlement
+from orchestrator.loop import means, propose, settlement
 from orchestrator.loop.execute import Ended, How, execute
 from orchestrator.loop.gate import Gate
 from orchestrator.world.chain import Head
@@ -87,7 +87,7 @@ def put(world: World, path: str) -> None:
 
 def executed(setting: Setting) -> list[Ended]:
     """How the steps of a plan for the goal end."""
-    usable = propose.means(goal(), setting.processors_folder)
+    usable = means.find(goal(), setting.processors_folder)
     with World(setting.world, make=False) as world:
         standing.declare(world, goal())
         with world.ledger.writing() as transaction:
