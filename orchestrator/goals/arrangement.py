@@ -12,7 +12,9 @@ Each of these, once broken, stays broken whatever is added.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import pairwise
 from operator import attrgetter
 
 from orchestrator.goals.domain import Task
@@ -43,55 +45,51 @@ class Arrangement:
         maker: The way that makes each fact.
     """
 
-    __slots__ = ("_folders", "_prefixes", "maker", "order")
+    __slots__ = ("_kept", "_prefixes", "maker", "order")
 
     def __init__(self, task: Task, ways: Iterable[Way]) -> None:
         listed = list(ways)
         self.maker = {fact: way for way in listed for fact in way.products}
-        self._prefixes = {way.prefix for way in listed}
-        self._folders: dict[str, bool] = {"": False}
-        if len(self._prefixes) != len(listed):
-            raise ConflictError("prefix_taken", _repeated(listed))
-        for prefix in self._prefixes:
-            if not self.keeps(prefix[:-1]):
-                raise ConflictError(
-                    "prefix_nested",
-                    min(each for each in self._prefixes if not self.keeps(each[:-1])),
-                )
+        self._prefixes = sorted(map(_PREFIX, listed))
+        self._kept: dict[str, bool] = {}
+        if any(map(str.startswith, self._prefixes[1:], self._prefixes)):
+            raise _overlap(self._prefixes)
         self.order = self._ordered(task, listed)
 
     def keeps(self, fact: str) -> bool:
         """Whether no step replaces what a fact of the world lies in."""
-        folder = fact.rpartition("/")[0]
-        known = self._folders.get(folder)
-        if known is None:
-            known = f"{folder}/" in self._prefixes or not self.keeps(folder)
-            self._folders[folder] = known
-        return not known
+        folder = fact[: fact.rindex("/") + 1]
+        kept = self._kept.get(folder)
+        if kept is None:
+            place = bisect_right(self._prefixes, folder)
+            kept = not (place and folder.startswith(self._prefixes[place - 1]))
+            self._kept[folder] = kept
+        return kept
 
     def _ordered(self, task: Task, listed: list[Way]) -> list[Way]:
+        """Layer after layer, of ways of which the last source is in the layer before."""
         after: dict[Way, list[Way]] = {}
         missing = {way: count for way in listed if (count := self._link(task, way, after))}
-        depth = dict.fromkeys(listed, 0)
-        ready = [way for way in listed if way not in missing]
-        for way in ready:  # which grows
-            below = depth[way] + 1
-            for waits in after.get(way, ()):
-                if depth[waits] < below:
-                    depth[waits] = below
-                missing[waits] -= 1
-                if not missing[waits]:
-                    ready.append(waits)
-        if len(ready) != len(listed):
+        layer = [way for way in listed if way not in missing]
+        order: list[Way] = []
+        while layer:
+            order += sorted(layer, key=_PREFIX)
+            following: list[Way] = []
+            for way in layer:
+                for waits in after.get(way, ()):
+                    missing[waits] -= 1
+                    if not missing[waits]:
+                        following.append(waits)
+            layer = following
+        if len(order) != len(listed):
             raise ConflictError("cycle", min(way.prefix for way in missing if missing[way]))
-        ready.sort(key=_PREFIX)
-        return sorted(ready, key=lambda way: (way.rule.stage, depth[way]))
+        return sorted(order, key=lambda way: way.rule.stage)
 
     def _link(self, task: Task, way: Way, after: dict[Way, list[Way]]) -> int:
         """Note what a way takes from which other; return how often it does."""
-        way.sources = sources = [self.maker.get(fact) for fact in way.requires]
         count = 0
-        for fact, source in zip(way.requires, sources, strict=True):
+        for fact in way.requires:
+            source = self.maker.get(fact)
             if source is None:
                 if fact not in task.facts.paths or not self.keeps(fact):
                     raise ConflictError("overwritten", fact)
@@ -103,11 +101,10 @@ class Arrangement:
         return count
 
 
-def _repeated(ways: list[Way]) -> str:
-    seen: set[str] = set()
-    again: list[str] = []
-    for way in ways:
-        if way.prefix in seen:
-            again.append(way.prefix)
-        seen.add(way.prefix)
-    return min(again)
+def _overlap(prefixes: list[str]) -> ConflictError:
+    """Why sorted prefixes exclude each other: what starts with another stands right behind it."""
+    pairs = [(one, other) for one, other in pairwise(prefixes) if other.startswith(one)]
+    for one, other in pairs:
+        if one == other:
+            return ConflictError("prefix_taken", one)
+    return ConflictError("prefix_nested", pairs[0][1])

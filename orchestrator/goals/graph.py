@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, ValuesView
 
 from orchestrator.goals import domain
 from orchestrator.goals.closure import Closure, UnboundedError
@@ -31,42 +31,49 @@ class Way:
 
     Attributes:
         rule: The operator.
-        values: What its products' wildcards stand for.
-        own: What its requirements' other wildcards stand for, by name.
+        bindings: What its wildcards stand for, by name.
+        own: Those that its requirements alone have, in order.
         prefix: Its write prefix.
-        requires: The facts it is handed, in the order of its requirements.
+        inputs: The facts it is handed, by name, in the order of its requirements.
         products: The facts it makes.
         reached: Whether all that it requires can exist by the time its turn comes.
-        sources: The ways that make what it is handed, once it is arranged; None for the world.
+        id: Its step, once it has one.
+        end: When that ends, in milliseconds.
     """
 
     __slots__ = (
-        *("missing", "own", "prefix", "products", "reached", "requires"),
-        *("rule", "sources", "steps", "sum", "values"),
+        *("bindings", "end", "id", "inputs", "missing", "own"),
+        *("prefix", "products", "reached", "rule", "steps", "sum"),
     )
 
-    # Set by who works with them: ``Graph.settle`` and ``Arrangement``.
+    # Set by who works with them: ``Graph.settle`` and the planner.
     missing: int
     steps: int
     sum: int
-    sources: list[Way | None]
+    id: str
+    end: int
 
     def __init__(
         self,
         rule: Rule,
-        values: Values,
+        bindings: dict[str, str],
         own: tuple[tuple[str, str], ...],
         prefix: str,
-        requires: tuple[str, ...],
-        products: tuple[str, ...],
+        inputs: dict[str, str],
+        products: list[str],
     ) -> None:
         self.rule = rule
-        self.values = values
+        self.bindings = bindings
         self.own = own
         self.prefix = prefix
-        self.requires = requires
+        self.inputs = inputs
         self.products = products
         self.reached = False
+
+    @property
+    def requires(self) -> ValuesView[str]:
+        """The facts it is handed."""
+        return self.inputs.values()
 
     @property
     def key(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
@@ -92,12 +99,12 @@ class Graph:
     def __init__(self, task: Task, rules: list[Rule]) -> None:
         self.task = task
         self.rules = rules
-        self.makers: dict[str, list[Way]] = {}
+        self.makers: dict[str, tuple[Way, ...]] = {}
         self.several: dict[str, None] = {}
         self.best: dict[str, Way] = {}
         self.capped = False
         self._closure: Closure | None = None
-        self._instances: list[dict[Values, list[Way]]] = [{} for _ in rules]
+        self._instances: list[dict[Values, tuple[Way, ...]]] = [{} for _ in rules]
         self._tables: dict[tuple[int, int], _Table] = {}
 
     def closure(self) -> Closure:
@@ -117,12 +124,10 @@ class Graph:
         """
         facts, makers = self.task.facts.paths, self.makers
         producers: dict[int, Makers] = {}
-        nothing: list[Way] = []  # which is replaced and never added to
         stack = list(targets)
         while stack:
             template, wanted = stack.pop()
-            missing = (fact for fact in wanted if fact not in facts and fact not in makers)
-            fresh = dict.fromkeys(missing, nothing)
+            fresh = {fact: () for fact in wanted if fact not in facts and fact not in makers}
             makers.update(fresh)
             if id(template) not in producers:
                 producers[id(template)] = self._producers(template)
@@ -131,7 +136,7 @@ class Graph:
             if sum(map(len, self._instances)) > WAYS_MAX:
                 raise UnboundedError
         for fact in self.several:
-            makers[fact].sort(key=_key)
+            makers[fact] = tuple(sorted(makers[fact], key=_key))
 
     def _explore(
         self,
@@ -141,20 +146,19 @@ class Graph:
         stack: list[tuple[Template, list[str]]],
     ) -> None:
         """Find the ways in which one operator makes some facts."""
-        match, makers = product.match, self.makers
-        found = [(fact, values) for fact in fresh if (values := match(fact)) is not None]
-        known = self._instances[rule.index]
-        new = [values for _, values in found if values not in known]
-        known.update(self._ways(rule, new))
-        for place, template in enumerate(rule.requires):
-            needs = [way.requires[place] for values in new for way in known[values]]
-            if needs:
+        makers, known = self.makers, self._instances[rule.index]
+        found = product.matched(fresh)
+        new = self._ways(rule, [values for _, values in found if values not in known])
+        known.update(new)
+        for name, template in zip(rule.inputs, rule.requires, strict=True):
+            if needs := [way.inputs[name] for ways in new.values() for way in ways]:
                 stack.append((template, needs))
         for fact, values in found:
-            ways = known[values]
-            if makers[fact] or len(ways) > 1:
+            ways = known.get(values, ())
+            before = makers[fact]
+            if before or len(ways) > 1:
                 self.several[fact] = None
-                ways = [*makers[fact], *(way for way in ways if way not in makers[fact])]
+                ways = (*before, *(way for way in ways if way not in before))
             makers[fact] = ways
 
     def settle(self) -> None:
@@ -217,32 +221,31 @@ class Graph:
             if product.meets(template)
         ]
 
-    def _ways(self, rule: Rule, listed: list[Values]) -> dict[Values, list[Way]]:
+    def _ways(self, rule: Rule, listed: list[Values]) -> dict[Values, tuple[Way, ...]]:
         """The ways to run some instances of an operator."""
-        ways: dict[Values, list[Way]] = {values: [] for values in listed}
         found, prefixes, products = rule.instances(listed)
-        columns = {place: map(fill, found) for place, fill in rule.fixed}
+        bindings = _objects(rule.names, zip(*found, strict=True), len(found))
+        names = [rule.inputs[place] for place, _ in rule.fixed]
+        inputs = _objects(names, [map(fill, found) for _, fill in rule.fixed], len(found))
         if not rule.groups:
-            handed = zip(*columns.values(), strict=True) if columns else itertools.repeat(())
-            made = map(
-                Way,
-                *(itertools.repeat(rule), found, itertools.repeat(()), prefixes, handed, products),
-            )
-            ways.update(zip(found, map(list, zip(made, strict=True)), strict=True))
-            return ways
-        rows = zip(found, prefixes, products, *columns.values(), strict=True)
-        for values, prefix, made_, *fixed in rows:
-            named = dict(zip(rule.names, values, strict=True))
-            tables = [self._table(rule, number) for number in range(len(rule.groups))]
+            rules, own = itertools.repeat(rule), itertools.repeat(())
+            made = map(Way, rules, bindings, own, prefixes, inputs, products)
+            return dict(zip(found, zip(made, strict=True), strict=True))
+        tables = [self._table(rule, number) for number in range(len(rule.groups))]
+        ways: dict[Values, tuple[Way, ...]] = {}
+        rows = zip(found, bindings, prefixes, inputs, products, strict=True)
+        for values, named, prefix, fixed, facts in rows:
             choices = [table.choices(named) for table in tables]
-            self.capped |= any(table.capped for table in tables)
+            several = []
             for picked in itertools.product(*choices):
-                own = tuple(sorted(pair for names, _ in picked for pair in names))
-                taken = dict(zip(columns, fixed, strict=True))
+                own_ = tuple(sorted(pair for pairs, _ in picked for pair in pairs))
+                taken = dict(fixed)
                 for _, places in picked:
-                    taken.update(places)
-                requires = tuple([taken[place] for place in range(len(rule.requires))])
-                ways[values].append(Way(rule, values, own, prefix, requires, made_))
+                    taken.update((rule.inputs[place], path) for place, path in places)
+                handed = {name: taken[name] for name in rule.inputs}
+                several.append(Way(rule, named | dict(own_), own_, prefix, handed, list(facts)))
+            ways[values] = tuple(several)
+        self.capped |= any(table.capped for table in tables)
         return ways
 
     def _table(self, rule: Rule, number: int) -> _Table:
@@ -322,6 +325,17 @@ class _Table:
         for listed in table.values():
             listed.sort(key=lambda row: (sum(path not in facts for _, path in row[1]), row[0]))
         return table
+
+
+def _objects(
+    names: Iterable[str], columns: Iterable[Iterable[str]], count: int
+) -> list[dict[str, str]]:
+    """Values by name, of which each name has a column."""
+    found: list[dict[str, str]] = [{} for _ in range(count)]
+    for name, column in zip(names, columns, strict=False):
+        for each, value in zip(found, column, strict=True):
+            each[name] = value
+    return found
 
 
 def _may_be_written(path: str, prefixes: list[Template]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import chain
 
 from orchestrator.goals import domain, templates
 from orchestrator.goals.domain import Facts, Operator
@@ -55,10 +56,12 @@ class Template:
         """The facts that match, in order, each with its values."""
         if not self.names:
             return [(self.text, ())] if self.text in facts else []
+        return self.matched(facts.starting(self.lead))
+
+    def matched(self, listed: Iterable[str]) -> list[tuple[str, Values]]:
+        """Those that match, in the same order, each with its values."""
         match = self._match
-        return [
-            (path, found.groups()) for path in facts.starting(self.lead) if (found := match(path))
-        ]
+        return [(path, found.groups()) for path in listed if (found := match(path))]
 
     def meets(self, other: Template) -> bool:
         """Whether some path could match both; a yes may be wrong, a no never is."""
@@ -83,7 +86,7 @@ class Rule:
 
     __slots__ = (
         *("index", "operator", "stage", "names", "requires", "produces", "inputs", "groups"),
-        *("_is_free", "_paths", "_prefix", "fixed"),
+        *("_is_plain", "_paths", "_prefix", "fixed"),
     )
 
     def __init__(self, operator: Operator, index: int, stage: int) -> None:
@@ -97,7 +100,9 @@ class Rule:
         prefix = domain.write_prefix(operator.produces[0])
         self._prefix = _filler(prefix, self.names)
         # No value leads under a reserved folder if the first two segments are fixed.
-        self._is_free = "{" not in "/".join(prefix.split("/")[:3])
+        self._is_plain = "{" not in "/".join(prefix.split("/")[:3]) and all(
+            template.isascii() for template in operator.produces
+        )
         self._paths = [template.filler(self.names) for template in self.produces]
         own = [frozenset(template.names) - {*self.names} for template in self.requires]
         self.groups = _joined(own)
@@ -124,17 +129,28 @@ class Rule:
             return None
         return made
 
-    def instances(
-        self, listed: list[Values]
-    ) -> tuple[list[Values], list[str], list[tuple[str, ...]]]:
+    def instances(self, listed: list[Values]) -> tuple[list[Values], list[str], list[list[str]]]:
         """The values of which all paths are of a world; their prefixes; their products."""
-        prefixes = list(map(self._prefix, listed))
-        columns = [list(map(fill, listed)) for fill in self._paths]
-        if not (self._is_free and all(map(_are_plain, (prefixes, *columns)))):
+        if not (self._is_plain and self._are_plain(listed)):
             listed = [values for values in listed if self.products(values) is not None]
-            prefixes = list(map(self._prefix, listed))
-            columns = [list(map(fill, listed)) for fill in self._paths]
-        return listed, prefixes, list(zip(*columns, strict=True))
+        columns = [map(fill, listed) for fill in self._paths]
+        return listed, list(map(self._prefix, listed)), list(map(list, zip(*columns, strict=True)))
+
+    def _are_plain(self, listed: list[Values]) -> bool:
+        """Whether values can be seen at a glance to leave plain templates canonical."""
+        values = list(chain.from_iterable(listed))
+        text = "/".join(["", *values])
+        longest = max(map(len, values), default=0)
+        return (
+            text.isascii()
+            and text.isprintable()
+            and "%" not in text
+            and "/." not in text
+            and all(
+                len(each.text) + longest * each.text.count("{") <= paths.SEGMENT_BYTES_MAX
+                for each in self.produces
+            )
+        )
 
 
 def rules(task: domain.Task) -> list[Rule]:
@@ -142,18 +158,6 @@ def rules(task: domain.Task) -> list[Rule]:
     return [
         Rule(operator, index, task.stage(operator)) for index, operator in enumerate(task.operators)
     ]
-
-
-def _are_plain(listed: list[str]) -> bool:
-    """Whether filled templates are canonical at a glance, all of them in one pass."""
-    text = "".join(listed)
-    return (
-        text.isascii()
-        and text.isprintable()
-        and "%" not in text
-        and "/." not in text
-        and max(map(len, listed), default=0) <= paths.SEGMENT_BYTES_MAX
-    )
 
 
 def _filler(text: str, names: Values) -> Callable[[Values], str]:

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, compress, pairwise, repeat
+from operator import itemgetter
 from typing import Any
 
 from orchestrator.goals.domain import (
@@ -98,57 +99,56 @@ def _require(holds: bool, reason: str, where: str) -> None:  # noqa: FBT001 - it
 
 
 class _Pattern:
-    """A template: its segments as (before, name or None, after), and a form to fill in."""
+    """A template: the text around its wildcards, and where these stand."""
 
-    __slots__ = ("form", "lead", "names", "segments")
+    __slots__ = ("_form", "_literals", "_places", "_size", "_wild", "lead", "names")
 
     def __init__(self, text: str) -> None:
-        self.segments: list[tuple[str, str | None, str]] = []
-        pieces: list[str] = []
-        for segment in text.split("/"):
+        pieces = text.replace("}", "{").split("{")
+        self._literals, self._places = pieces[::2], pieces[1::2]
+        self.lead = self._literals[0]
+        self.names = list(dict.fromkeys(self._places))
+        self._form = "%s".join(literal.replace("%", "%%") for literal in self._literals)
+        self._wild: list[tuple[str, int, int, int | None]] = []
+        segments = text.split("/")
+        self._size = len(segments)
+        for place, segment in enumerate(segments):
             before, opened, rest = segment.partition("{")
             name, _, after = rest.partition("}")
-            self.segments.append((before, name if opened else None, after))
-            fixed = before.replace("%", "%%"), after.replace("%", "%%")
-            pieces.append(f"%({name})s".join(fixed) if opened else fixed[0])
-        self.names = list(dict.fromkeys(name for _, name, _ in self.segments if name is not None))
-        self.lead = text.split("{", maxsplit=1)[0]
-        self.form = "/".join(pieces)
+            if opened:
+                self._wild.append((name, place, len(before), -len(after) or None))
 
     def fill(self, values: Mapping[str, str]) -> str:
-        return self.form % values
+        return self._form % tuple([values[name] for name in self._places])
+
+    def filled(self, values: Mapping[str, Sequence[str]], count: int) -> list[str]:
+        """What rows of values make, which are given column by column."""
+        paths = [self.lead] * count
+        for name, text in zip(self._places, self._literals[1:], strict=True):
+            paths = [path + value + text for path, value in zip(paths, values[name], strict=True)]
+        return paths
 
     def match(self, path: str) -> dict[str, str] | None:
         segments = path.split("/")
-        if len(segments) != len(self.segments):
+        if len(segments) != self._size:
             return None
-        values: dict[str, str] = {}
-        for text, (before, name, after) in zip(segments, self.segments, strict=True):
-            if name is None:
-                if text != before:
-                    return None
-                continue
-            value = text[len(before) : len(text) - len(after)]
-            if not value or before + value + after != text or values.get(name, value) != value:
-                return None
-            values[name] = value
-        return values
+        values = {name: segments[place][start:end] for name, place, start, end in self._wild}
+        return values if all(values.values()) and self.fill(values) == path else None
 
     def among(self, listed: list[str]) -> list[dict[str, str]]:
         """The matches in a sorted list."""
-        place = bisect_left(listed, self.lead)
-        found = []
-        while place < len(listed) and listed[place].startswith(self.lead):
-            if (values := self.match(listed[place])) is not None:
-                found.append(values)
-            place += 1
-        return found
+        beyond = self.lead[:-1] + chr(ord(self.lead[-1]) + 1)
+        found = listed[bisect_left(listed, self.lead) : bisect_left(listed, beyond)]
+        return [values for path in found if (values := self.match(path)) is not None]
 
 
 class _Effects:
-    """An operator's templates."""
+    """An operator's templates, and the steps that claim to be of it."""
 
-    __slots__ = ("bound", "names", "operator", "prefix", "produces", "requires", "stage")
+    __slots__ = (
+        *("bound", "ids", "names", "operator", "prefix"),
+        *("produces", "requires", "stage", "steps"),
+    )
 
     def __init__(self, operator: Operator, stage: int) -> None:
         self.operator = operator
@@ -158,10 +158,8 @@ class _Effects:
         self.prefix = _Pattern(operator.produces[0].split(f"/{OUTPUTS}/")[0] + "/")
         self.bound = self.prefix.names
         self.names = {*self.bound}.union(*(each.names for each in self.requires.values()))
-
-
-def _effects(task: Task) -> dict[str, _Effects]:
-    return {each.name: _Effects(each, task.stage(each)) for each in task.operators}
+        self.ids: list[str] = []  # which its steps should have
+        self.steps: list[object] = []
 
 
 def _check_plan(document: dict[object, object], task: Task) -> None:
@@ -176,8 +174,8 @@ def _check_plan(document: dict[object, object], task: Task) -> None:
         missing = min(fact for fact in sources.taken if fact not in task.facts.paths)
         raise _RejectedError("not_in_world", missing)
     _check_prefixes(sources)
-    for id_ in sources.ends:
-        _require(id_ in sources.used, "unjustified_step", id_)
+    if idle := [id_ for id_ in sources.ids if id_ not in sources.used]:
+        raise _RejectedError("unjustified_step", idle[0])
     for key, total in sources.totals.items():
         _require(_is_count(document[key], total), "wrong_total", key)
 
@@ -194,108 +192,125 @@ def _check_question(document: dict[object, object], task: Task) -> None:
 
 
 class _Sources:
-    """What the steps of a plan make and take."""
+    """What the steps of a plan make and take, looked at column by column."""
 
-    __slots__ = ("ends", "made", "prefixes", "taken", "totals", "used")
+    __slots__ = ("_takes", "ids", "made", "prefixes", "taken", "totals", "used")
 
     def __init__(self, task: Task, steps: list[object]) -> None:
+        self.ids = [f"s{number}" for number in range(1, len(steps) + 1)]
         self.made: dict[str, str] = {}  # each fact's step
-        self.ends: dict[str, int] = {}
         self.used: set[str] = set()
         self.taken: list[str] = []  # facts of the world
         self.prefixes: list[str] = []
         self.totals = {"cost_micro_usd": 0, "span_ms": 0, "time_ms": 0}
-        effects = _effects(task)
-        for ref, group in _grouped(steps, effects).items():
-            self._check_instances(group, effects[ref])
-        self._link(steps)  # type: ignore[arg-type] # grouping has looked at them
+        self._takes: list[tuple[list[str], list[object], list[str]]] = []
+        count = 0
+        for effects in _grouped(steps, self.ids, task):
+            self._check_instances(effects)
+            count += len(effects.produces) * len(effects.ids)
+        _require(len(self.made) == count, "made_twice", "steps")
+        self.totals["span_ms"] = self._span(steps)
+        for facts, sources, where in self._takes:
+            self.take(facts, sources, where)
 
-    def _check_instances(self, group: list[dict[str, Any]], effects: _Effects) -> None:
-        """Compare all steps of one operator with its templates, column by column."""
-        bindings = [step["bindings"] for step in group]
-        for step in group:
-            if not _are_bindings(step["bindings"], effects.names):
-                raise _RejectedError("bad_bindings", step["id"])
-        requires = [(name, pattern.form) for name, pattern in effects.requires.items()]
-        produces = [pattern.form for pattern in effects.produces]
-        prefixes = list(map(effects.prefix.form.__mod__, bindings))
-        inputs = [{name: form % values for name, form in requires} for values in bindings]
-        products = [[form % values for form in produces] for values in bindings]
-        _compare(group, "write_prefix", prefixes, "wrong_prefix")
-        _compare(group, "inputs", inputs, "wrong_inputs")
-        _compare(group, "produces", products, "wrong_products")
-        cost, time = effects.operator.cost_micro_usd, effects.operator.time_ms
-        for step in group:
-            if type(step["cost_micro_usd"]) is not int or step["cost_micro_usd"] != cost:
-                raise _RejectedError("wrong_cost", step["id"])
-            if type(step["time_ms"]) is not int or step["time_ms"] != time:
-                raise _RejectedError("wrong_time", step["id"])
+    def _check_instances(self, effects: _Effects) -> None:
+        """Compare all steps of one operator with what it says; note what they make."""
+        ids, operator = effects.ids, effects.operator
+        step = _columns(effects.steps, _STEP, "bad_shape", ids)
+        _compare(step["id"], ids, "bad_id", ids)
+        _compare(step["ref"], [operator.ref] * len(ids), "wrong_ref", ids)
+        _compare(step["cost_micro_usd"], [operator.cost_micro_usd] * len(ids), "wrong_cost", ids)
+        _compare(step["time_ms"], [operator.time_ms] * len(ids), "wrong_time", ids)
+        values = _columns(step["bindings"], effects.names, "bad_bindings", ids)
+        for column in values.values():
+            if not _are_values(column):
+                bad = [not _are_values([value]) for value in column]
+                raise _RejectedError("bad_bindings", next(compress(ids, bad)))
+        prefixes = effects.prefix.filled(values, len(ids))
+        _compare(step["write_prefix"], prefixes, "wrong_prefix", ids)
+        inputs = _columns(step["inputs"], effects.requires, "wrong_inputs", ids)
+        sources = _columns(step["sources"], effects.requires, "bad_shape", ids)
+        for name, pattern in effects.requires.items():
+            _compare(inputs[name], pattern.filled(values, len(ids)), "wrong_inputs", ids)
+            self._takes.append((inputs[name], sources[name], ids))
+        places = range(len(effects.produces))
+        products = _columns(step["produces"], places, "wrong_products", ids, list)
+        for place, pattern in enumerate(effects.produces):
+            _compare(products[place], pattern.filled(values, len(ids)), "wrong_products", ids)
+            self.made.update(zip(products[place], ids, strict=True))
         self.prefixes += prefixes
-        self.totals["cost_micro_usd"] += cost * len(group)
-        self.totals["time_ms"] += time * len(group)
+        self.totals["cost_micro_usd"] += operator.cost_micro_usd * len(ids)
+        self.totals["time_ms"] += operator.time_ms * len(ids)
 
-    def _link(self, steps: list[dict[str, Any]]) -> None:
-        """Check where inputs come from, step by step; note what each makes."""
-        made, ends, count = self.made, self.ends, 0
-        for step in steps:
-            where = step["id"]
-            inputs, sources = step["inputs"], step["sources"]
-            if not isinstance(sources, dict) or sources.keys() != inputs.keys():
-                raise _RejectedError("bad_shape", where)
-            start = self.take(inputs.values(), [sources[name] for name in inputs], where)
-            ends[where] = start + step["time_ms"]
-            products = step["produces"]
-            count += len(products)
-            for fact in products:
-                made[fact] = where
-        if len(made) != count:
-            raise _RejectedError("made_twice", "steps")
-        self.totals["span_ms"] = max(ends.values(), default=0)
+    def _span(self, steps: list[Any]) -> int:
+        """When the last step ends, if what each takes is from steps before it."""
+        ends: dict[object, int] = {}
+        for id_, step in zip(self.ids, steps, strict=True):
+            start = 0
+            try:
+                for source in step["sources"].values():
+                    if source != WORLD and ends[source] > start:
+                        start = ends[source]
+            except (KeyError, TypeError):
+                raise _RejectedError("not_made_before", id_) from None
+            ends[id_] = start + step["time_ms"]
+        return max(ends.values(), default=0)
 
-    def take(self, facts: Iterable[str], sources: Iterable[object], where: str) -> int:
-        """Check that steps make facts, or leave them to the world; return when all are there."""
-        start = 0
-        made, ends = self.made, self.ends
-        for fact, source in zip(facts, sources, strict=False):
+    def take(self, facts: Iterable[str], sources: Sequence[Any], where: Iterable[str]) -> None:
+        """Check that facts come from the steps that make them, or from the world."""
+        made, taken = self.made, self.taken
+        for fact, source, at in zip(facts, sources, where, strict=False):
             if source == WORLD:
-                self.taken.append(fact)
-            elif type(source) is str and made.get(fact) == source:
-                self.used.add(source)
-                if ends[source] > start:
-                    start = ends[source]
-            else:
-                raise _RejectedError("not_made_before", where)
-        return start
+                taken.append(fact)
+            elif made.get(fact, WORLD) != source:
+                raise _RejectedError("not_made_before", at)
+        self.used.update(sources)
 
 
-def _grouped(steps: list[object], effects: dict[str, _Effects]) -> dict[str, list[dict[str, Any]]]:
-    """The steps of each operator, if they are numbered in order and follow the transitions."""
-    groups: dict[str, list[dict[str, Any]]] = {name: [] for name in effects}
+def _grouped(steps: list[Any], ids: list[str], task: Task) -> list[_Effects]:
+    """The operators that steps claim to be of, each with its steps, if they follow transitions."""
+    known = {each.name: _Effects(each, task.stage(each)) for each in task.operators}
     stage = 0
-    for number, step in enumerate(steps, 1):
-        where = f"s{number}"
-        if not isinstance(step, dict) or step.keys() != _STEP:
-            raise _RejectedError("bad_shape", where)
-        name = step["operator"]
-        if not isinstance(name, str) or name not in effects:
-            raise _RejectedError("unknown_operator", where)
-        _require(step["ref"] == effects[name].operator.ref, "wrong_ref", where)
-        if step["id"] != where:
-            raise _RejectedError("bad_id", where)
-        if effects[name].stage < stage:
-            raise _RejectedError("against_transitions", where)
-        stage = effects[name].stage
-        groups[name].append(step)
-    return groups
+    for id_, step in zip(ids, steps, strict=True):
+        try:
+            effects = known[step["operator"]]
+        except (KeyError, TypeError):
+            named = isinstance(step, dict) and "operator" in step
+            reason = "unknown_operator" if named else "bad_shape"
+            raise _RejectedError(reason, id_) from None
+        if effects.stage < stage:
+            raise _RejectedError("against_transitions", id_)
+        stage = effects.stage
+        effects.ids.append(id_)
+        effects.steps.append(step)
+    return [effects for effects in known.values() if effects.ids]
 
 
-def _compare(
-    group: list[dict[str, Any]], key: str, expected: Sequence[object], reason: str
-) -> None:
-    found = [step[key] for step in group]
-    if found != expected:
-        pairs = zip(group, found, expected, strict=True)
-        raise _RejectedError(reason, next(step["id"] for step, one, other in pairs if one != other))
+def _columns(
+    listed: list[Any], keys: Collection[Any], reason: str, ids: Iterable[str], kind: type = dict
+) -> dict[Any, list[Any]]:
+    """What objects hold under these keys, which are all that they have, key by key."""
+    if (columns := _read(listed, keys, kind)) is None:
+        bad = [_read([each], keys, kind) is None for each in listed]
+        raise _RejectedError(reason, next(compress(ids, bad)))
+    return columns
+
+
+def _read(listed: list[Any], keys: Collection[Any], kind: type) -> dict[Any, list[Any]] | None:
+    if {*map(type, listed)} <= {kind} and {*map(len, listed)} <= {len(keys)}:
+        try:
+            return {key: list(map(itemgetter(key), listed)) for key in keys}
+        except KeyError:
+            pass
+    return None
+
+
+def _compare(found: list[Any], expected: list[Any], reason: str, ids: Iterable[str]) -> None:
+    """Compare two columns, telling 1 from true and from 1.0."""
+    if found != expected or {*map(type, found)} != {*map(type, expected)}:
+        pairs = zip(found, expected, strict=True)
+        bad = [one != other or type(one) is not type(other) for one, other in pairs]
+        raise _RejectedError(reason, next(compress(ids, bad)))
 
 
 def _check_wants(listed: object, task: Task, sources: _Sources) -> None:
@@ -322,7 +337,7 @@ def _check_wants(listed: object, task: Task, sources: _Sources) -> None:
             )
         else:
             _require(facts == _targets(want, task), "want_not_proved", where)
-        sources.take(facts, origins, where)
+        sources.take(facts, origins, repeat(where))
 
 
 def _targets(want: Want, task: Task) -> list[str]:
@@ -330,9 +345,10 @@ def _targets(want: Want, task: Task) -> list[str]:
     if isinstance(want, Exists):
         return [want.path]
     assert not isinstance(want, AtLeast)
-    pattern = _Pattern(want.template)
     given = _Pattern(want.given).among(task.facts.sorted)
-    return sorted({pattern.fill(values) for values in given})
+    pattern = _Pattern(want.template)
+    values = {name: [each[name] for each in given] for name in pattern.names}
+    return sorted({*pattern.filled(values, len(given))})
 
 
 def _check_prefixes(sources: _Sources) -> None:
@@ -348,17 +364,21 @@ def _check_prefixes(sources: _Sources) -> None:
             covered[folder] = known
         return known
 
-    for prefix in sources.prefixes:
-        _require(not is_covered(prefix[:-1].rpartition("/")[0]), "prefix_nested", prefix)
-    for fact in sources.taken:
-        _require(not is_covered(fact.rpartition("/")[0]), "overwritten", fact)
+    for reason, things in (
+        ("prefix_nested", [prefix[:-1] for prefix in sources.prefixes]),
+        ("overwritten", sources.taken),
+    ):
+        folders = {thing.rpartition("/")[0] for thing in things}
+        if any(map(is_covered, folders)):
+            where = next(each for each in things if is_covered(each.rpartition("/")[0]))
+            raise _RejectedError(reason, where)
     _require(_are_of_a_world(sources.prefixes, sources.made), "bad_path", "steps")
 
 
 def _check_no_plan(document: dict[object, object], task: Task) -> None:
     _require(document.keys() == _NO_PLAN, "bad_shape", "certificate")
     _check_question(document, task)
-    effects = list(_effects(task).values())
+    effects = [_Effects(each, task.stage(each)) for each in task.operators]
     listed = document["reachable"]
     if not isinstance(listed, list) or len(listed) != len(effects):
         raise _RejectedError("bad_shape", "reachable")
@@ -383,17 +403,14 @@ def _instances(entry: object, effects: _Effects) -> list[str]:
     rows = entry["instances"]
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise _RejectedError("bad_shape", where)
-    size = len(effects.bound)
-    made: list[str] = []
-    prefixes: list[str] = []
-    for row in rows:
-        values = dict(zip(effects.bound, row, strict=False))
-        if len(row) != size or not _are_bindings(values, {*effects.bound}):
-            raise _RejectedError("bad_bindings", where)
-        prefixes.append(effects.prefix.fill(values))
-        made += [pattern.fill(values) for pattern in effects.produces]
+    places = range(len(effects.bound))
+    columns = _columns(rows, places, "bad_bindings", repeat(where), list)
+    values = dict(zip(effects.bound, columns.values(), strict=True))
+    _require(all(map(_are_values, values.values())), "bad_bindings", where)
     _require(_is_ascending(rows), "not_ascending", where)
-    _require(_are_of_a_world(prefixes, made), "bad_path", where)
+    filled = [pattern.filled(values, len(rows)) for pattern in effects.produces]
+    made = list(chain.from_iterable(filled))
+    _require(_are_of_a_world(effects.prefix.filled(values, len(rows)), made), "bad_path", where)
     return made
 
 
@@ -454,13 +471,9 @@ def _is_ascending[T: (str, list[str])](listed: list[T]) -> bool:
     return all(one < other for one, other in pairwise(listed))
 
 
-def _are_bindings(value: object, names: set[str]) -> bool:
-    if not isinstance(value, dict) or value.keys() != names:
-        return False
-    for each in value.values():  # noqa: SIM110 - all() of a generator takes twice the time
-        if type(each) is not str or not each or "/" in each:
-            return False
-    return True
+def _are_values(column: list[Any]) -> bool:
+    """Whether wildcards may stand for these: text within one segment."""
+    return {*map(type, column)} <= {str} and all(column) and "/" not in "".join(column)
 
 
 def _are_of_a_world(prefixes: list[str], facts: Collection[str]) -> bool:

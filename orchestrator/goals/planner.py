@@ -31,6 +31,10 @@ from orchestrator.world.chain import encode
 from processors.protocol import digests
 from processors.protocol.canonical import Json
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class Plan:
     """Steps that make every want true.
@@ -189,33 +193,30 @@ def _unreached(graph: Graph, aims: list[_Aim]) -> Answer | None:
 
 
 def _plan_document(task: Task, aims: list[_Aim], arranged: Arrangement) -> dict[str, Json]:
-    names = {way.prefix: f"s{number}" for number, way in enumerate(arranged.order, 1)}
-    ends: dict[str, int] = {}
-    steps: list[Json] = []
-    for way in arranged.order:
-        rule = way.rule
-        operator = rule.operator
+    maker = arranged.maker
+    steps: list[Any] = []
+    for number, way in enumerate(arranged.order, 1):
+        operator = way.rule.operator
         sources: dict[str, Json] = {}
         start = 0
-        for name, source in zip(rule.inputs, way.sources, strict=True):
+        for name, fact in way.inputs.items():
+            source = maker.get(fact)
             if source is None:
                 sources[name] = WORLD
             else:
-                sources[name] = names[source.prefix]
-                if ends[source.prefix] > start:
-                    start = ends[source.prefix]
-        ends[way.prefix] = start + operator.time_ms
-        bindings: dict[str, Json] = dict(zip(rule.names, way.values, strict=True))
-        if way.own:
-            bindings.update(way.own)
+                sources[name] = source.id
+                if source.end > start:
+                    start = source.end
+        way.id = f"s{number}"
+        way.end = start + operator.time_ms
         steps.append(
             {
-                "bindings": bindings,
+                "bindings": way.bindings,
                 "cost_micro_usd": operator.cost_micro_usd,
-                "id": names[way.prefix],
-                "inputs": dict(zip(rule.inputs, way.requires, strict=True)),
+                "id": way.id,
+                "inputs": way.inputs,
                 "operator": operator.name,
-                "produces": list(way.products),
+                "produces": way.products,
                 "ref": operator.ref,
                 "sources": sources,
                 "time_ms": operator.time_ms,
@@ -223,19 +224,19 @@ def _plan_document(task: Task, aims: list[_Aim], arranged: Arrangement) -> dict[
             }
         )
     return {
-        "cost_micro_usd": sum(way.rule.operator.cost_micro_usd for way in arranged.order),
+        "cost_micro_usd": sum([way.rule.operator.cost_micro_usd for way in arranged.order]),
         "goal": task.goal,
         "head": {"count": task.head[0], "hash": task.head[1]},
         "schema": PLAN_SCHEMA,
-        "span_ms": max(ends.values(), default=0),
+        "span_ms": max([way.end for way in arranged.order], default=0),
         "steps": steps,
-        "time_ms": sum(way.rule.operator.time_ms for way in arranged.order),
+        "time_ms": sum([way.rule.operator.time_ms for way in arranged.order]),
         "transitions": _transitions(task),
-        "wants": [_proved(task, aim, arranged, names) for aim in aims],
+        "wants": [_proved(task, aim, arranged) for aim in aims],
     }
 
 
-def _proved(task: Task, aim: _Aim, arranged: Arrangement, names: dict[str, str]) -> dict[str, Json]:
+def _proved(task: Task, aim: _Aim, arranged: Arrangement) -> dict[str, Json]:
     """A want and the facts that make it true, each with its source.
 
     Of what a count asks for, all that is made is listed, and what exists as far as it is needed.
@@ -249,7 +250,7 @@ def _proved(task: Task, aim: _Aim, arranged: Arrangement, names: dict[str, str])
         facts = sorted(made + [fact for fact in kept if arranged.keeps(fact)][:spare])
     return {
         "facts": list(facts),
-        "sources": [names[maker[fact].prefix] if fact in maker else WORLD for fact in facts],
+        "sources": [maker[fact].id if fact in maker else WORLD for fact in facts],
         "want": aim.want.document(),
     }
 
