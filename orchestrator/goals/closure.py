@@ -37,7 +37,7 @@ class Closure:
                 (join, wanted)
                 for join in joins
                 for wanted, template in enumerate(join.rule.requires)
-                if template.meets(product)
+                if template.meets(product.segments)
             ]
             for rule in rules
             for place, product in enumerate(rule.produces)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, ValuesView
 from orchestrator.goals import domain
 from orchestrator.goals.closure import Closure, UnboundedError
 from orchestrator.goals.domain import Task
-from orchestrator.goals.patterns import Rule, Template, Values
+from orchestrator.goals.patterns import Rule, Segments, Template, Values
 
 VALUES_MAX = 8  # ways that differ in existential wildcards alone
 WAYS_MAX = 1_000_000
@@ -113,25 +113,25 @@ class Graph:
             self._closure = Closure(self.task, self.rules)
         return self._closure
 
-    def explore(self, targets: Iterable[tuple[Template, list[str]]]) -> None:
+    def explore(self, targets: Iterable[tuple[Segments, list[str]]]) -> None:
         """Find every way to make what does not exist of some facts, and what these ways require.
 
         Args:
-            targets: Facts that match a template, for each template.
+            targets: Facts, for the segments that each of them matches.
 
         Raises:
             UnboundedError: There are more than ``WAYS_MAX``.
         """
         facts, makers = self.task.facts.paths, self.makers
-        producers: dict[int, Makers] = {}
+        producers: dict[Segments, Makers] = {}
         stack = list(targets)
         while stack:
-            template, wanted = stack.pop()
+            segments, wanted = stack.pop()
             fresh = {fact: () for fact in wanted if fact not in facts and fact not in makers}
             makers.update(fresh)
-            if id(template) not in producers:
-                producers[id(template)] = self._producers(template)
-            for rule, product in producers[id(template)]:
+            if segments not in producers:
+                producers[segments] = self._producers(segments)
+            for rule, product in producers[segments]:
                 self._explore(rule, product, fresh, stack)
             if sum(map(len, self._instances)) > WAYS_MAX:
                 raise UnboundedError
@@ -143,7 +143,7 @@ class Graph:
         rule: Rule,
         product: Template,
         fresh: Iterable[str],
-        stack: list[tuple[Template, list[str]]],
+        stack: list[tuple[Segments, list[str]]],
     ) -> None:
         """Find the ways in which one operator makes some facts."""
         makers, known = self.makers, self._instances[rule.index]
@@ -152,7 +152,7 @@ class Graph:
         known.update(new)
         for name, template in zip(rule.inputs, rule.requires, strict=True):
             if needs := [way.inputs[name] for ways in new.values() for way in ways]:
-                stack.append((template, needs))
+                stack.append((template.segments, needs))
         for fact, values in found:
             ways = known.get(values, ())
             before = makers[fact]
@@ -213,12 +213,12 @@ class Graph:
         chain = itertools.chain.from_iterable
         return list(chain(chain(known.values() for known in self._instances)))
 
-    def _producers(self, template: Template) -> Makers:
+    def _producers(self, segments: Segments) -> Makers:
         return [
             (rule, product)
             for rule in self.rules
             for product in rule.produces
-            if product.meets(template)
+            if product.meets(segments)
         ]
 
     def _ways(self, rule: Rule, listed: list[Values]) -> dict[Values, tuple[Way, ...]]:

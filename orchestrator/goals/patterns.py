@@ -18,12 +18,13 @@ from processors.protocol import paths
 from processors.protocol.errors import ContractError
 
 type Values = tuple[str, ...]
+type Segments = tuple[Segment, ...]
 
 
 class Template:
     """One compiled template."""
 
-    __slots__ = ("_match", "lead", "names", "segments", "text")
+    __slots__ = ("_compiled", "lead", "names", "segments", "text")
 
     def __init__(self, text: str) -> None:
         """Compile a template.
@@ -37,15 +38,22 @@ class Template:
             raise domain.DomainError("bad_template", str(error)) from None
         self.text = text
         self.names = read.names
-        self.segments = read.segments
+        self.segments: Segments = tuple(read.segments)
         self.lead = text.partition("{")[0]
-        seen: set[str] = set()
-        pattern = "/".join(_pattern(segment, seen) for segment in self.segments)
-        self._match = re.compile(pattern, re.DOTALL).fullmatch
+        self._compiled: re.Pattern[str] | None = None
+
+    @property
+    def _pattern(self) -> re.Pattern[str]:
+        """Compiled when first asked for, since of many operators a plan needs few."""
+        if self._compiled is None:
+            seen: set[str] = set()
+            pattern = "/".join(_pattern(segment, seen) for segment in self.segments)
+            self._compiled = re.compile(pattern, re.DOTALL)
+        return self._compiled
 
     def match(self, path: str) -> Values | None:
         """The values with which the template is this path, which are the only ones."""
-        found = self._match(path)
+        found = self._pattern.fullmatch(path)
         return None if found is None else found.groups()
 
     def filler(self, names: Values) -> Callable[[Values], str]:
@@ -60,14 +68,12 @@ class Template:
 
     def matched(self, listed: Iterable[str]) -> list[tuple[str, Values]]:
         """Those that match, in the same order, each with its values."""
-        match = self._match
+        match = self._pattern.fullmatch
         return [(path, found.groups()) for path in listed if (found := match(path))]
 
-    def meets(self, other: Template) -> bool:
-        """Whether some path could match both; a yes may be wrong, a no never is."""
-        return len(self.segments) == len(other.segments) and all(
-            map(_meets, self.segments, other.segments)
-        )
+    def meets(self, segments: Segments) -> bool:
+        """Whether some path could match this and another; a yes may be wrong, a no never is."""
+        return len(self.segments) == len(segments) and all(map(_meets, self.segments, segments))
 
 
 class Rule:
@@ -151,6 +157,12 @@ class Rule:
                 for each in self.produces
             )
         )
+
+
+def resembling(path: str) -> Segments:
+    """What a path matches and many others, too: its first folders, and how deep it lies."""
+    parts = path.split("/")
+    return tuple([(part, "", "") for part in parts[:3]] + [("", "any", "")] * len(parts[3:]))
 
 
 def rules(task: domain.Task) -> list[Rule]:

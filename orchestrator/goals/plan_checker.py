@@ -18,10 +18,8 @@ what these instances make is closed (no operator leads out of it) and the named 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, compress, pairwise, repeat
 from operator import itemgetter
-from typing import Any
 
 from orchestrator.goals.domain import (
     NO_PLAN_SCHEMA,
@@ -36,6 +34,11 @@ from orchestrator.goals.domain import (
 )
 from processors.protocol import paths
 from processors.protocol.errors import ContractError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from typing import Any
 
 _PLAN = frozenset(
     ("cost_micro_usd", "goal", "head", "schema", "span_ms", "steps", "time_ms", "transitions")
@@ -364,14 +367,10 @@ def _check_prefixes(sources: _Sources) -> None:
             covered[folder] = known
         return known
 
-    for reason, things in (
-        ("prefix_nested", [prefix[:-1] for prefix in sources.prefixes]),
-        ("overwritten", sources.taken),
-    ):
-        folders = {thing.rpartition("/")[0] for thing in things}
-        if any(map(is_covered, folders)):
-            where = next(each for each in things if is_covered(each.rpartition("/")[0]))
-            raise _RejectedError(reason, where)
+    for prefix in sources.prefixes:
+        _require(not is_covered(prefix[:-1].rpartition("/")[0]), "prefix_nested", prefix)
+    for fact in sources.taken:
+        _require(not is_covered(fact.rpartition("/")[0]), "overwritten", fact)
     _require(_are_of_a_world(sources.prefixes, sources.made), "bad_path", "steps")
 
 

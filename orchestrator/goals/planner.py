@@ -25,7 +25,7 @@ from orchestrator.goals.domain import (
     Want,
 )
 from orchestrator.goals.graph import Graph
-from orchestrator.goals.patterns import Template, rules
+from orchestrator.goals.patterns import Segments, Template, resembling, rules
 from orchestrator.goals.selection import Needs, select
 from orchestrator.world.chain import encode
 from processors.protocol import digests
@@ -101,7 +101,7 @@ def encoded(document: dict[str, Json]) -> tuple[bytes, str]:
 def _plan(task: Task) -> Answer:
     graph = Graph(task, rules(task))
     aims = [_Aim(graph, want) for want in task.wants]
-    graph.explore((aim.template, aim.facts) for aim in aims)
+    graph.explore(_alike(aims).items())
     if (forced := _forced(graph, aims)) is not None:
         return Plan(_plan_document(task, aims, forced), minimal=not graph.capped)
     graph.settle()
@@ -133,6 +133,14 @@ def _forced(graph: Graph, aims: list[_Aim]) -> Arrangement | None:
     return arranged
 
 
+def _alike(aims: list[_Aim]) -> dict[Segments, list[str]]:
+    """The facts of all aims by the segments that they have."""
+    alike: dict[Segments, list[str]] = {}
+    for aim in aims:
+        alike.setdefault(aim.segments, []).extend(aim.facts)
+    return alike
+
+
 def _needs(aims: list[_Aim]) -> Needs:
     """What aims ask for; a count that only all of its facts reach asks for each of them."""
     counts = [(aim.count, aim.facts) for aim in aims if aim.count is not None]
@@ -148,31 +156,32 @@ class _Aim:
 
     Attributes:
         want: The want.
-        template: What its facts match.
+        segments: What each of its facts matches.
         facts: The facts that must exist, or of which enough must; sorted.
         count: How many are enough, if not all.
     """
 
-    __slots__ = ("count", "facts", "template", "want")
+    __slots__ = ("count", "facts", "segments", "want")
 
     def __init__(self, graph: Graph, want: Want) -> None:
         self.want = want
         self.count: int | None = None
         facts = graph.task.facts
         if isinstance(want, Exists):
-            self.template = Template(want.path)
+            self.segments = resembling(want.path)
             self.facts = [want.path]
-        elif isinstance(want, ForEach):
-            self.template = Template(want.template)
+            return
+        template = Template(want.template)
+        self.segments = template.segments
+        if isinstance(want, ForEach):
             given = Template(want.given)
-            fill = self.template.filler(given.names)
+            fill = template.filler(given.names)
             self.facts = sorted({fill(values) for _, values in given.matches(facts)})
         else:
-            self.template = Template(want.template)
             self.count = want.count
-            self.facts = [path for path, _ in self.template.matches(facts)]
+            self.facts = [path for path, _ in template.matches(facts)]
             if len(self.facts) < want.count:
-                derived = graph.closure().matches(self.template)
+                derived = graph.closure().matches(template)
                 self.facts = sorted([*self.facts, *(path for path, _ in derived)])
 
 
