@@ -16,8 +16,8 @@ output exists. Every side finds out what is to be done, says so, and does nothin
   do nothing would ask less of it, since without the files they fail at the first.
 
 All sides are processes of their own, each with a folder of its own, and take turns. A first run of
-each is not counted, since ninja makes the folders of outputs even when it is to do nothing. Ratios
-are of CPU time, which a busy machine spoils least, and are medians of those of each round. Exponents
+each is not counted, since ninja makes the folders of outputs even when it is to do nothing.
+Ratios are of CPU time, which a busy machine spoils least, and medians of each round's. Exponents
 are of CPU time over steps: 1 is linear. Peaks are of resident memory; one below this program's own
 is not seen. Nothing is asserted.
 """

@@ -1,4 +1,4 @@
-"""The steps of the plan benchmark as tasks for doit, which reads this file in the folder it is for."""
+"""The steps of the plan benchmark as tasks for doit, in the folder that it is called in."""
 
 from __future__ import annotations
 
