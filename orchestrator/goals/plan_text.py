@@ -9,6 +9,7 @@ from processors.protocol.shapes import count, members, text
 
 SHOWN_MAX = 3  # steps of a group
 GROUPS_MAX = 40
+WANTS_MAX = 40
 WORDS_MAX = 160  # characters of a path or template
 
 
@@ -32,10 +33,12 @@ def plan_text(document: dict[str, Json]) -> str:
     if (hidden := len(shape.groups) - GROUPS_MAX) > 0:
         lines += ["", f"... and {_number(hidden, 'group')} more"]
     lines += ["", "Then there will be:"]
-    for want, sources in shape.wants:
+    for want, sources in shape.wants[:WANTS_MAX]:
         there = sources.get(-1, 0)
         made = sum(sources.values()) - there
         lines.append(f"  {_short(want_words(want))}  ({there} exist, {made} to be made)")
+    if (hidden := len(shape.wants) - WANTS_MAX) > 0:
+        lines.append(f"  ... and {hidden} more")
     return "\n".join(lines) + "\n"
 
 

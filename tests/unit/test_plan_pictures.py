@@ -108,6 +108,18 @@ def test_a_picture_is_bounded(kinds: int) -> None:
     assert plan_text(document(asked)).count("\n") < 1_000
 
 
+def test_a_text_names_as_many_paths_as_can_be_read_and_counts_the_others() -> None:
+    names = [f"{number:03d}" for number in range(300)]
+    wants = [Exists(REPLY.format(name=name)) for name in names]
+
+    shown = plan_text(document(task(wants, [f"/artifacts/raw/{name}.pdf" for name in names])))
+
+    assert shown.endswith(
+        "  /artifacts/chat/039/outputs/reply.md  (0 exist, 1 to be made)\n  ... and 260 more\n"
+    )
+    assert shown.count("\n") < 100
+
+
 def test_a_picture_loads_nothing_and_runs_nothing() -> None:
     hostile = '</title><script>alert(1)</script>\x00\ufffe&"'
     found = document(task())
