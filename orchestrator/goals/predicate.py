@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from orchestrator.execution import input_schema
 from orchestrator.goals.templates import Template
 from processors.protocol.canonical import Json
@@ -80,8 +82,14 @@ class Predicate:
 
     def bound(self, args: Args, bindings: Bindings) -> Args:
         """Arguments with the wildcards of their paths replaced."""
-        found = {name: Template(str(args[name])).substitute(bindings) for name in self.paths}
+        found = {name: _template(str(args[name])).substitute(bindings) for name in self.paths}
         return {**args, **found}
+
+
+@lru_cache(maxsize=256)
+def _template(text: str) -> Template:
+    """A template of a goal, of which there are few, each for many artifacts."""
+    return Template(text)
 
 
 def _path_problem(path: str, wildcards: tuple[str, ...]) -> str | None:

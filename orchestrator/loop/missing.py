@@ -144,12 +144,13 @@ def _counts(args: dict[str, Json]) -> bool:
 
 def _wanted(stated: Stated, args: dict[str, Json]) -> Iterator[Want]:
     predicate = known.find(stated.predicate)
+    whole = stated.for_each is not None and args is stated.args  # no instance: nothing matches
     if _counts(args):
         yield AtLeast(str(args["pattern"]), shapes.count(args, "count"))
         return
     for name in () if predicate is None else predicate.paths:
         path = str(args.get(name, ""))
-        if stated.for_each is not None and Template(path).names:
-            yield AtLeast(stated.for_each, 1)  # nothing is there yet that it is to hold for
+        if whole and Template(path).names:
+            yield AtLeast(str(stated.for_each), 1)  # so that there is what it is to hold for
         elif path and not path.endswith(_WITH_EVERY_RUN):
             yield Exists(path)

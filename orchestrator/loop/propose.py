@@ -89,7 +89,10 @@ def propose(goal: Goal, seen: Snapshot, usable: dict[str, Means], find: Find) ->
             if a processor of the plan would not take the inputs that the goal has for it.
     """
     missing = Missing(seen, [each.operator for each in usable.values()])
-    missing.look(goal, find)
+    try:
+        missing.look(goal, find)
+    except DomainError as error:  # a path that the world has may have a name that no plan can say
+        raise inputs_error("no_plan", f"goal {goal.name}: {error}") from None
     wanted, lost = missing.wanted(), missing.lost
     if not wanted:
         return None

@@ -471,6 +471,17 @@ def test_bytes_of_what_nothing_makes_are_named(tmp_path: Path) -> None:
     assert "/artifacts/in/a" in found.message
 
 
+@pytest.mark.parametrize("name", ["a{b", "c{d}"])
+def test_what_a_plan_cannot_name_is_told(name: str, tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    put(world, **{name: "plain"})
+
+    found = achieve(goal_file(tmp_path, EACH), world=world)
+
+    assert found.error == ("ERR_INPUTS", "no_plan", 2)
+    assert name in found.message
+
+
 def test_what_one_round_brings_about_the_next_one_plans_for(tmp_path: Path) -> None:
     world = tmp_path / "w"
     put(world, a="plain")
