@@ -224,6 +224,8 @@ class Graph:
     def _ways(self, rule: Rule, listed: list[Values]) -> dict[Values, tuple[Way, ...]]:
         """The ways to run some instances of an operator."""
         found, prefixes, products = rule.instances(listed)
+        if not found:
+            return {}
         bindings = _objects(rule.names, zip(*found, strict=True), len(found))
         names = [rule.inputs[place] for place, _ in rule.fixed]
         inputs = _objects(names, [map(fill, found) for _, fill in rule.fixed], len(found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -103,6 +104,27 @@ def test_what_a_step_overwrites_is_not_taken_from_the_world() -> None:
     document["span_ms"] = 1_000
 
     assert check(document, asked).reason == "overwritten"
+
+
+@pytest.mark.proves("WL-7")
+@pytest.mark.parametrize(
+    ("reason", "name"),
+    [
+        (None, "a.b {c"),
+        (None, "\u00e9"),
+        ("bad_path", "."),
+        ("bad_path", ".."),
+        ("bad_path", "a%41"),
+        ("bad_path", "a\x07"),
+        ("bad_path", "e\u0301"),
+        ("bad_path", "z" * 256),
+    ],
+)
+def test_steps_make_only_paths_that_a_world_can_have(reason: str | None, name: str) -> None:
+    written = json.dumps(answer(task(facts=["/artifacts/raw/NAME.pdf"])))
+    document = json.loads(written.replace("NAME", json.dumps(name)[1:-1]))
+
+    assert check(document, task(facts=[f"/artifacts/raw/{name}.pdf"])).reason == reason
 
 
 UNREACHABLE = task(
