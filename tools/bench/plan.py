@@ -99,21 +99,21 @@ def compare(steps: int, rounds: int, sides: dict[str, list[str]]) -> dict[str, t
                 cost = run([*command, *more], folder)
                 if number:
                     spent[name].append(cost)
-    print(f"{steps} steps, {rounds} rounds, load {os.getloadavg()[0]:.1f}")
-    medians = {}
-    for name, costs in spent.items():
-        cpu, wall = (statistics.median(column) for column in list(zip(*costs, strict=True))[:2])
-        peak = max(cost[2] for cost in costs)
-        ratio = statistics.median(
-            mine[0] / other[0] for mine, other in zip(spent[OURS], costs, strict=True)
-        )
-        print(
-            f"  {name:10} CPU {cpu:6.2f} s, wall {wall:6.2f} s, {peak // 1_024:4} MiB;"
-            f" ours takes {ratio:.2f} times its CPU",
-            flush=True,
-        )
-        medians[name] = cpu, peak
-    return medians
+        print(f"{steps} steps, {rounds} rounds, load {os.getloadavg()[0]:.1f}")
+        return {name: show(name, costs, spent[OURS]) for name, costs in spent.items()}
+
+
+def show(name: str, costs: list[Cost], ours: list[Cost]) -> tuple[float, int]:
+    """Print what a side took; return its median of CPU seconds, and its peak."""
+    cpu, wall = (statistics.median(column) for column in list(zip(*costs, strict=True))[:2])
+    peak = max(cost[2] for cost in costs)
+    ratio = statistics.median(mine[0] / other[0] for mine, other in zip(ours, costs, strict=True))
+    print(
+        f"  {name:10} CPU {cpu:6.2f} s, wall {wall:6.2f} s, {peak // 1_024:4} MiB;"
+        f" ours takes {ratio:.2f} times its CPU",
+        flush=True,
+    )
+    return cpu, peak
 
 
 def run(command: list[str], folder: str) -> Cost:
