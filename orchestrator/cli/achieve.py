@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from orchestrator.loop.driver import Achieved
 
 SUMMARY = "make what a goal says true, step by step, and prove it"
-JOBS_MAX = 256
+JOBS_MAX = 4_096
+FILES_PER_JOB = 8  # open at once: its lock and the pipes of a child, and what it reads or writes
+FILES_BESIDE = 128
 FLAGS = (
     GOAL,
     Flag("--lane", "pr|dev|staging|main", "the policy that applies", required=True),
@@ -117,10 +120,25 @@ def _setting(call: Call, root: str, stop: Stop) -> Setting:
 
 
 def _jobs(text: str) -> int:
-    plain = text.isascii() and text.isdigit() and len(text) <= 3
+    plain = text.isascii() and text.isdigit() and len(text) <= 4
     if not plain or not 1 <= int(text) <= JOBS_MAX:
         raise inputs_error("bad_value", f"--jobs {text[:80]!a} is no number from 1 to {JOBS_MAX}")
+    _make_room(int(text))
     return int(text)
+
+
+def _make_room(jobs: int) -> None:
+    """Raise the limit of open files, if so many jobs need it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = FILES_BESIDE + FILES_PER_JOB * jobs
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise inputs_error(
+            "bad_value",
+            f"--jobs {jobs} takes up to {needed} open files, and {hard} are allowed (ulimit -Hn)",
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _lines(found: Achieved, scene: Scene, call: Call) -> list[str]:

@@ -1,8 +1,8 @@
 """What a killed orchestrator left: ended, and settled if it had finished, else given up.
 
-Runs at the start of every execution, before anything else is done in the world; nothing has to be
-unlocked by hand. A processor that had finished left its receipt, and everything the receipt says is
-checked as if the processor had just ended.
+Runs at the start of every execution, or of the loop that begins it, before anything else is done
+in the world; nothing has to be unlocked by hand. A processor that had finished left its receipt,
+and everything the receipt says is checked as if the processor had just ended.
 """
 
 from __future__ import annotations

@@ -38,9 +38,18 @@ from processors.protocol.payload import Payload
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from typing import Protocol, Self
 
     from orchestrator.execution.begin import Gate
     from orchestrator.modal.session import Session
+
+    class Worlds(Protocol):
+        """Lends an open world, to one thread at a time. Whoever has it asks for no other."""
+
+        def lend(self) -> AbstractContextManager[World]:
+            """A block that has it."""
+
 
 # What the caller has to put right before there is a proposal to judge, and what is no verdict.
 _UNJUDGED = ("ERR_INPUTS", "ERR_ADAPTER_INVOCATION")
@@ -103,7 +112,7 @@ def run(
     trail: Trail,
     gate: Gate | None = None,
     *,
-    world: World | None = None,
+    worlds: Worlds | None = None,
     processor: Processor | None = None,
 ) -> dict[str, Json]:
     """Execute one request and return its envelope; never raises for what a request can cause.
@@ -113,8 +122,9 @@ def run(
         setting: What it runs in.
         trail: Takes the breadcrumbs.
         gate: What it has to pass to begin, if it is a step of a plan.
-        world: The setting's world, if a loop has it open and has checked it against its head. None
-            opens it for this execution.
+        worlds: Lends the setting's world, if a loop has it open, has checked it against its head
+            and has recovered it. It is held while there is something to read or write, and not
+            while the processor runs. None opens it for this execution.
         processor: What the request names, if that is loaded already.
 
     Raises:
@@ -123,7 +133,7 @@ def run(
     """
     if gate is not None and request.memo:
         raise ValueError("a step of a plan passes its gate, and takes no earlier result")
-    return _Execution(request, setting, trail, gate, world, processor).envelope()
+    return _Execution(request, setting, trail, gate, worlds, processor).envelope()
 
 
 def publish(world: World, setting: Setting, trail: Trail) -> None:
@@ -138,6 +148,25 @@ def _say_unrecorded(trail: Trail, lost: ContractError) -> None:
     trail.emit("execution.unrecorded", {"code": lost.code, "reason": lost.reason})
 
 
+class _One:
+    """Lends the world that one execution has to itself."""
+
+    __slots__ = ("_world",)
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def lend(self) -> Self:
+        """A block that has the world."""
+        return self
+
+    def __enter__(self) -> World:
+        return self._world
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 class _Execution:
     """One execution on its way from a request to an envelope."""
 
@@ -147,11 +176,11 @@ class _Execution:
         setting: Setting,
         trail: Trail,
         gate: Gate | None,
-        world: World | None,
+        worlds: Worlds | None,
         processor: Processor | None,
     ) -> None:
         self._gate = gate
-        self._world = world
+        self._worlds = worlds
         self._processor = processor
         self._request = request
         self._setting = setting
@@ -166,8 +195,8 @@ class _Execution:
         """Run every step; the first error is the answer."""
         try:
             resolved = self._admit()
-            if self._world is not None:
-                return self._live(self._world, resolved)
+            if self._worlds is not None:
+                return self._execute(self._worlds, resolved)
             with World(self._setting.world, make=True) as world:
                 heads.check(world.ledger)
                 return self._live(world, resolved)
@@ -178,7 +207,7 @@ class _Execution:
     def _live(self, world: World, resolved: Resolved) -> dict[str, Json]:
         """Execute in an open world, where nothing that somebody left is in the way."""
         recover(world, self._setting.processors_folder)
-        envelope = self._execute(world, resolved)
+        envelope = self._execute(_One(world), resolved)
         if self._setting.publish:
             publish(world, self._setting, self._trail)
         return envelope
@@ -267,8 +296,20 @@ class _Execution:
             },
         )
 
-    def _execute(self, world: World, resolved: Resolved) -> dict[str, Json]:
-        """Bring the inputs in, begin, run; or answer with what is known already."""
+    def _execute(self, worlds: Worlds, resolved: Resolved) -> dict[str, Json]:
+        """Begin and run; or answer with what is known already."""
+        with worlds.lend() as world:
+            begun = self._begin(world, resolved)
+            if not isinstance(begun, Attempt):
+                return begun
+            mark, stagings = world.mark(begun.staging), world.stagings
+        try:
+            return self._attempt(worlds, resolved, begun, mark)
+        finally:
+            stagings.discard(begun.staging)
+
+    def _begin(self, world: World, resolved: Resolved) -> Attempt | dict[str, Json]:
+        """Bring the inputs in and begin; or what is known already."""
         with world.objects.placing() as placing:
             payload = self._payload(world, placing)
             known = self._remember(payload, resolved)
@@ -281,11 +322,7 @@ class _Execution:
                 return envelope
             if (envelope := self._reused(begun, placing)) is not None:
                 return envelope
-            attempt = begun.begin(self._gate)
-        try:
-            return self._attempt(world, resolved, attempt)
-        finally:
-            world.stagings.discard(attempt.staging)
+            return begun.begin(self._gate)
 
     def _reused(self, begun: Beginning, placing: Placing) -> dict[str, Json] | None:
         """Answer with what an earlier execution made, if that is asked for and possible."""
@@ -335,20 +372,23 @@ class _Execution:
         )
         return known
 
-    def _attempt(self, world: World, resolved: Resolved, attempt: Attempt) -> dict[str, Json]:
+    def _attempt(
+        self, worlds: Worlds, resolved: Resolved, attempt: Attempt, mark: str
+    ) -> dict[str, Json]:
         """Start the processor, judge what it left, and settle."""
         self._trail.emit("adapter.invoke.start", {"payload_hash": attempt.payload_hash})
         try:
-            ended = self._invoke(world, resolved, attempt)
+            ended = self._invoke(resolved, attempt, mark)
             self._meta["tails"] = answer.tails(ended)
             reply = _judge(ended, attempt, resolved.processor.products)
             self._meta["cost_micro_usd"] = reply.cost_micro_usd
             self._trail.emit("processor.outputs", {"count": len(reply.outputs)})
             self._trail.emit("processor.receipt")
         except Exception as error:  # noqa: BLE001 - whatever it is, what was started is settled
-            return self._attest(world, error, list(resolved.secrets.values()), attempt)
+            return self._attest(worlds, error, list(resolved.secrets.values()), attempt)
         try:
-            envelope = self._settle(world, attempt, reply, ended.stdout.digest)
+            with worlds.lend() as world:
+                envelope = self._settle(world, attempt, reply, ended.stdout.digest)
         except ContractError as error:  # the world takes nothing: the attempt stays unsettled
             self._say_failed(error)
             return self._refusal(error)
@@ -359,7 +399,7 @@ class _Execution:
         own: dict[str, Json] = {"code": error.code, "reason": error.reason, "reply_digest": None}
         self._trail.emit("adapter.invoke.error", own)
 
-    def _invoke(self, world: World, resolved: Resolved, attempt: Attempt) -> spawn.Ended:
+    def _invoke(self, resolved: Resolved, attempt: Attempt, mark: str) -> spawn.Ended:
         processor, staging = resolved.processor, attempt.staging
         timeout_s = min(self._request.timeout_s or asked.TIMEOUT_S_MAX, processor.limit("time_s"))
         if self._deployed is not None:
@@ -382,7 +422,7 @@ class _Execution:
             processor,
             attempt.payload.encode(),
             staging=staging,
-            mark=world.mark(staging),
+            mark=mark,
             secrets=resolved.secrets,
             timeout_s=timeout_s,
             registry_file=registry_file,
@@ -404,7 +444,7 @@ class _Execution:
         return envelope
 
     def _attest(
-        self, world: World, error: Exception, secret_values: list[str], attempt: Attempt
+        self, worlds: Worlds, error: Exception, secret_values: list[str], attempt: Attempt
     ) -> dict[str, Json]:
         """Settle in the place of a processor that left no receipt, or one that cannot stand."""
         found = answer.masked(answer.known(error), secret_values)
@@ -420,7 +460,8 @@ class _Execution:
                 found,
                 self._trail.elapsed_ms,
             )
-            settle.failure(world, attempt, "supervisor", envelope, None)
+            with worlds.lend() as world:
+                settle.failure(world, attempt, "supervisor", envelope, None)
         except (ContractError, OSError):
             pass  # the world takes nothing; the envelope already says what failed first
         return envelope

@@ -1,19 +1,10 @@
-"""A crew: threads that run steps side by side, each with the world open for itself.
-
-A thread opens the world once, however many steps it runs: its ledger is a file that every process
-appends to, and each transaction sees what was committed before it, by whomever. It is held against
-its published head when it is opened; after that the open file can only get longer. Where another
-file has taken its place, that one is opened.
-"""
+"""A crew: threads that run steps side by side."""
 
 from __future__ import annotations
 
 import queue
 import signal
 import threading
-
-from orchestrator.world import heads
-from orchestrator.world.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,17 +18,13 @@ class Crew[Name, Ended]:
     """Runs what it is given, as many at once as it has threads.
 
     Args:
-        folder: The world's folder.
         threads_max: How many threads there may be.
     """
 
-    def __init__(self, folder: str, threads_max: int) -> None:
-        self._folder = folder
+    def __init__(self, threads_max: int) -> None:
         self._threads_max = threads_max
         self._threads: list[threading.Thread] = []
-        self._todo: queue.SimpleQueue[tuple[Name, Callable[[World], Ended]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._todo: queue.SimpleQueue[tuple[Name, Callable[[], Ended]] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Name, Ended] | BaseException] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -55,7 +42,7 @@ class Crew[Name, Ended]:
         for thread in self._threads:
             thread.join()
 
-    def begin(self, name: Name, work: Callable[[World], Ended]) -> None:
+    def begin(self, name: Name, work: Callable[[], Ended]) -> None:
         """Run something as soon as a thread is free."""
         self._todo.put((name, work))
         if len(self._threads) == self._threads_max:
@@ -78,20 +65,9 @@ class Crew[Name, Ended]:
         return found
 
     def _run(self) -> None:
-        world: World | None = None
-        try:
-            while (task := self._todo.get()) is not None:
-                name, work = task
-                try:
-                    if world is not None and not world.ledger.file.is_current():
-                        world.ledger.close()
-                        world = None
-                    if world is None:
-                        world = World(self._folder, make=False)
-                        heads.check(world.ledger)
-                    self._done.put((name, work(world)))
-                except BaseException as error:  # noqa: BLE001 - it is for whoever waits
-                    self._done.put(error)
-        finally:
-            if world is not None:
-                world.ledger.close()
+        while (task := self._todo.get()) is not None:
+            name, work = task
+            try:
+                self._done.put((name, work()))
+            except BaseException as error:  # noqa: BLE001 - it is for whoever waits
+                self._done.put(error)

@@ -17,12 +17,15 @@ from orchestrator.loop.crew import Crew
 from orchestrator.loop.gate import Gate, refusal
 from orchestrator.loop.observer import Observer
 from orchestrator.loop.proposal import Proposal
+from orchestrator.loop.worlds import Worlds
 from orchestrator.world import commitments, grammar
 from orchestrator.world.world import World
 from processors.protocol import digests, shapes
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, adapter_error, find_row
 from processors.protocol.refs import parse_ref
+
+WORLDS_MAX = 8  # open at once; one writes at a time, and who waits for a processor needs none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,13 +118,14 @@ def execute(proposed: Proposed, usable: dict[str, Means], how: How) -> list[Ende
         for each in needed:
             after[each].append(name)
     found: list[Ended] = []
-    crew = Crew[str, Ended](how.setting.world, how.jobs)
-    with crew:  # where the world itself fails, what runs is waited for and nothing is begun
+    worlds = Worlds(how.setting.world, min(how.jobs, WORLDS_MAX))
+    # Where the world itself fails, what runs is waited for and nothing is begun.
+    with worlds, Crew[str, Ended](how.jobs) as crew:
         ready = [name for name, needed in waits.items() if not needed]
         running = 0
         while ready or running:
             for name in ready:
-                crew.begin(name, _Run(proposed, steps[name], usable, how).end)
+                crew.begin(name, _Run(proposed, steps[name], usable, how, worlds).end)
             running += len(ready) - 1
             name, ended = crew.wait()
             found.append(ended)
@@ -137,8 +141,11 @@ def execute(proposed: Proposed, usable: dict[str, Means], how: How) -> list[Ende
 class _Run:
     """One step on its way."""
 
-    def __init__(self, proposed: Proposed, step: Step, usable: dict[str, Means], how: How) -> None:
+    def __init__(
+        self, proposed: Proposed, step: Step, usable: dict[str, Means], how: How, worlds: Worlds
+    ) -> None:
         self._how = how
+        self._worlds = worlds
         self._proposed = proposed
         self._prefix = shapes.text(step, "write_prefix")
         self._ref = shapes.text(step, "ref")
@@ -163,13 +170,14 @@ class _Run:
         present = sorted(name for name in named if how.setting.environ.get(name))
         self._gate = Gate(proposal, proposed.goal, how.policy, present)
 
-    def end(self, world: World) -> Ended:
+    def end(self) -> Ended:
         """Run the step to its end."""
         begun: list[str] = []
         for tries in itertools.count(1):
             if self._how.setting.stop.signum is not None:
                 return self._ended(begun, adapter_error("interrupted", "it was not begun"))
-            execution_id, refused = self._admit(world)
+            with self._worlds.lend() as world:
+                execution_id, refused = self._admit(world)
             if execution_id is None:
                 return self._ended(begun, refused)
             self._how.observer.attempt_begins(self._prefix, execution_id)
@@ -180,11 +188,11 @@ class _Run:
                 self._how.setting,
                 trail,
                 self._gate,
-                world=world,
+                worlds=self._worlds,
                 processor=self._means.processor,
             )
             error = _error(envelope)
-            charged = _charged(world, execution_id) if error is not None else _cost(envelope)
+            charged = _charged(self._worlds, execution_id) if error is not None else _cost(envelope)
             self._how.observer.attempt_ends(self._prefix, error, charged or 0)
             if charged is not None:
                 begun.append(execution_id)
@@ -236,9 +244,10 @@ def label(prefix: str) -> str:
     return prefix if grammar.is_label(prefix) else digests.of_json(prefix)
 
 
-def _charged(world: World, execution_id: str) -> int | None:
+def _charged(worlds: Worlds, execution_id: str) -> int | None:
     """What the goal paid for an execution; None if that is only an id chosen for one."""
-    held = commitments.transition(world.ledger, execution_id)
+    with worlds.lend() as world:
+        held = commitments.transition(world.ledger, execution_id)
     return None if held is None else held.spent_micro_usd or 0
 
 

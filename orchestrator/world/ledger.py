@@ -168,6 +168,22 @@ class Ledger:
         )
         return [Execution(*row) for row in rows]
 
+    def running_around(self, write_prefix: str) -> Iterator[Execution]:
+        """The executions that run and whose write prefix is in this one, or around it."""
+        outer, around = write_prefix, []
+        while (outer := outer[:-1].rpartition("/")[0] + "/") != "/":
+            around.append(outer)
+        marks = ", ".join("?" * len(around)) or "NULL"
+        rows = self.file.select(
+            "SELECT * FROM executions WHERE status = 'running'"  # noqa: S608 - marks alone
+            f" AND (write_prefix >= ? AND write_prefix < ? OR write_prefix IN ({marks}))"
+            " ORDER BY execution_id",
+            write_prefix,
+            prefix_end(write_prefix),
+            *around,
+        )
+        return (Execution(*row) for row in rows)
+
     def goal(self, name: str) -> Goal | None:
         """A goal by its name."""
         row = self.file.row("SELECT * FROM goals WHERE name = ?", name)

@@ -196,7 +196,11 @@ def _connect(path: str, access: str) -> sqlite3.Connection:
     """Open a file that exists, or with access ``rwc`` make it."""
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     connection = sqlite3.connect(
-        f"file:{quoted}?mode={access}", uri=True, timeout=BUSY_S, isolation_level=None
+        f"file:{quoted}?mode={access}",
+        uri=True,
+        timeout=BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,  # one thread has it at a time, not always the same
     )
     try:
         connection.execute("PRAGMA synchronous = FULL")

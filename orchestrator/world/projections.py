@@ -95,7 +95,7 @@ INDEXES = {
 CREATE INDEX {schema}.executions_by_memo ON executions (memo_key, settled_seq)
   WHERE status = 'success'""",
     "executions_running": """\
-CREATE INDEX {schema}.executions_running ON executions (execution_id)
+CREATE INDEX {schema}.executions_running ON executions (write_prefix)
   WHERE status = 'running'""",
     "transitions_by_fence": """\
 CREATE UNIQUE INDEX {schema}.transitions_by_fence ON transitions (fence)""",

@@ -91,12 +91,11 @@ class World:
         while (outer := outer.rpartition("/")[0]) != "/artifacts":
             if self.is_settled(outer + "/"):
                 raise inputs_error("prefix_occupied", f"{outer}/ holds another execution's outputs")
-        for running in self.ledger.running():
-            others = running.write_prefix
-            around = write_prefix.startswith(others) or others.startswith(write_prefix)
-            if around and others != write_prefix:
+        for running in self.ledger.running_around(write_prefix):
+            if running.write_prefix != write_prefix:
                 raise inputs_error(
-                    "prefix_occupied", f"execution {running.execution_id} works on {others}"
+                    "prefix_occupied",
+                    f"execution {running.execution_id} works on {running.write_prefix}",
                 )
         there = next(self.ledger.artifacts(write_prefix), None)
         if there is not None and not self.is_settled(write_prefix):

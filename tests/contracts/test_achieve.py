@@ -224,7 +224,7 @@ def test_the_lane_is_asked_about_an_opt_in_whoever_declares_it(tmp_path: Path) -
     assert "execution.requested" not in types(tmp_path / "w")
 
 
-@pytest.mark.parametrize("jobs", ["0", "257", "two", "1_0", "-1"])
+@pytest.mark.parametrize("jobs", ["0", "4097", "two", "1_0", "-1"])
 def test_a_number_of_jobs_is_one(jobs: str, tmp_path: Path) -> None:
     goal = goal_file(tmp_path, LAST)
 
