@@ -279,6 +279,7 @@ class _Execution:
                 environment=self._request.lane,
                 digest=resolved.image_digest,
                 real=self._request.mode == "real",
+                stop=self._setting.stop,
             )
         except ContractError:
             self._say_resolved(resolved)

@@ -89,6 +89,7 @@ class _Server:
             return
         self._unsent += len(body)
         self._tasks[number] = asyncio.create_task(self._perform(number, document, body))
+        await asyncio.sleep(0)  # what has not begun when it is cancelled never answers
         while self._unsent > UNSENT_BYTES_MAX:
             self._sent.clear()
             await self._sent.wait()

@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from functools import partial
 
 import modal
 import modal.exception as sdk
 
 from orchestrator.modal import failures
 from orchestrator.modal.answers import CallError
+from orchestrator.modal.once import Once
 from processors.protocol import remote, shapes
 from processors.protocol.canonical import Json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
     from typing import Any
 
     type Answer = tuple[Json, bytes]
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 SENDS_MAX = 64  # calls that are being sent at once; any number may be under way
 FILES_MAX = 16  # files that are being fetched at once
-TRANSFER_S_MAX = 600  # of looking up, and of all files of one call together, each way
 CANCEL_S_MAX = 5.0
 
 
@@ -52,16 +53,19 @@ class Operations:
     def __init__(self, client: modal.Client, others: Perform | None) -> None:
         self._client = client
         self._others = others
-        self._functions: dict[tuple[str, str], asyncio.Task[Handle]] = {}
-        self._volumes: dict[str, asyncio.Task[modal.Volume]] = {}
-        self._uploads: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._functions: Once[tuple[str, str], Handle] = Once()
+        self._volumes: Once[str, modal.Volume] = Once()
+        self._uploads: Once[tuple[str, str], None] = Once()
         self._sending = asyncio.Semaphore(SENDS_MAX)
         self._fetching = asyncio.Semaphore(FILES_MAX)
 
     async def perform(
         self, name: str, document: dict[str, Json], held: list[bytes], sent: Sent
     ) -> Answer:
-        """Perform one operation.
+        """Perform one operation, within the time that the request gives it.
+
+        The SDK itself sends again for most of ten minutes, waits for ever for bytes that do not
+        come, and as long as it is told to slow down. So nothing is asked of it but in here.
 
         Args:
             name: What to do.
@@ -72,15 +76,21 @@ class Operations:
         Raises:
             CallError: What kept it from being done.
         """
+        try:
+            async with asyncio.timeout(shapes.count(document, "within_s")):
+                return await self._perform(name, document, held, sent)
+        except TimeoutError as error:
+            what = f"{name} in environment {shapes.text(document, 'environment')}"
+            raise failures.of_call(error, what) from None
+
+    async def _perform(
+        self, name: str, document: dict[str, Json], held: list[bytes], sent: Sent
+    ) -> Answer:
         if name == "call":
             return {}, await self._call(document, held, sent)
         own = {"lookup": self._lookup, "upload": self._send, "fetch": self._take}
         if name in own:
-            try:
-                async with asyncio.timeout(TRANSFER_S_MAX):
-                    return await own[name](document), b""
-            except TimeoutError as error:
-                raise failures.of_call(error, name) from None
+            return await own[name](document), b""
         assert self._others is not None
         return await self._others(name, document, self._client), b""
 
@@ -105,21 +115,15 @@ class Operations:
         environment = shapes.text(document, "environment")
         files = document["files"]
         assert isinstance(files, list)
-        for item in files:
-            cid = shapes.text(item, "cid")
-            key = environment, cid
-            if key not in self._uploads:
-                self._uploads[key] = asyncio.create_task(
-                    self._upload(environment, cid, shapes.text(item, "path"))
-                )
-        for item in files:
-            key = environment, shapes.text(item, "cid")
-            try:
-                await asyncio.shield(self._uploads[key])
-            except BaseException:
-                self._uploads.pop(key, None)  # who comes next tries it anew
-                raise
-        return len(files)
+        return await _all(
+            self._uploads.get(
+                (environment, shapes.text(item, "cid")),
+                partial(
+                    self._upload, environment, shapes.text(item, "cid"), shapes.text(item, "path")
+                ),
+            )
+            for item in files
+        )
 
     async def _take(self, document: dict[str, Json]) -> Json:
         """Fetch files from the volume into a folder; each must be what its content id says."""
@@ -127,23 +131,12 @@ class Operations:
         files = document["files"]
         assert isinstance(files, list)
         volume = await self._volume(environment)
-        tasks = [asyncio.create_task(self._fetch(volume, tree, item)) for item in files]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-        return len(files)
+        return await _all(self._fetch(volume, tree, item) for item in files)
 
     async def _function(self, app: str, environment: str) -> Handle:
-        key = app, environment
-        if key not in self._functions:
-            self._functions[key] = asyncio.create_task(self._hydrated(app, environment))
-        try:
-            return await asyncio.shield(self._functions[key])
-        except sdk.Error:
-            self._functions.pop(key, None)  # it may be deployed by the next time
-            raise
+        return await self._functions.get(
+            (app, environment), partial(self._hydrated, app, environment)
+        )
 
     async def _hydrated(self, app: str, environment: str) -> Handle:
         function = modal.Function.from_name(
@@ -153,12 +146,9 @@ class Operations:
         return function
 
     async def _volume(self, environment: str) -> modal.Volume:
-        if environment not in self._volumes:
-            self._volumes[environment] = asyncio.create_task(self._hydrated_volume(environment))
         try:
-            return await asyncio.shield(self._volumes[environment])
+            return await self._volumes.get(environment, partial(self._hydrated_volume, environment))
         except sdk.Error as error:
-            self._volumes.pop(environment, None)
             what = f"the volume of environment {environment}"
             raise failures.of_lookup(error, what) from None
 
@@ -224,7 +214,7 @@ class Operations:
             )
 
     async def _call(self, document: dict[str, Json], held: list[bytes], sent: Sent) -> bytes:
-        """Call an app, and wait for its answer no longer than it is told to."""
+        """Call an app, and wait for its answer; who gives up has it cancelled."""
         app, environment = (shapes.text(document, key) for key in ("app", "environment"))
         what = f"{app} in environment {environment}"
         try:
@@ -238,12 +228,10 @@ class Operations:
             raise failures.of_call(error, what) from None
         sent()
         try:
-            answer = await call.get.aio(timeout=shapes.count(document, "timeout_s"))
-        except (asyncio.CancelledError, TimeoutError) as error:
+            answer = await call.get.aio()
+        except asyncio.CancelledError:
             await _cancel(call)
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            raise failures.of_call(error, what) from None
+            raise
         except Exception as error:  # noqa: BLE001 - a container may raise anything at its caller
             raise failures.of_call(error, what) from None
         if not isinstance(answer, bytes) or len(answer) > remote.REPLY_BYTES_MAX:
@@ -254,14 +242,25 @@ class Operations:
         return answer
 
 
+async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> int:
+    """Do all side by side, or end with the first that fails; how many there were."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+    return len(tasks)
+
+
 async def _sent(sending: Coroutine[Any, Any, modal.FunctionCall[Any]]) -> modal.FunctionCall[Any]:
     """Wait until a call is sent; one that is cancelled meanwhile is cancelled once it is there."""
     task = asyncio.create_task(sending)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled() and task.exception() is None:
+        await asyncio.wait([task], timeout=CANCEL_S_MAX)
+        if not task.cancel() and not task.cancelled() and task.exception() is None:
             await _cancel(task.result())
         raise
 

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.parse
 
 from orchestrator.modal import answers, frames
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 SERVER, TOKEN_ID, TOKEN_SECRET = "MODAL_SERVER_URL", "MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"
 PROBE_S_MAX = 3.0  # the SDK itself takes most of a minute to notice that nobody listens
+PERFORM_S_MAX = 600  # of a step of a deployment, the image pulled
+LATE_S = 15.0  # for a request whose time is up to be cancelled where it runs, and answered
 END_S_MAX = 15.0  # for the process to cancel what is remote, and to end
 CHECK_S = 0.2  # between two looks at whether the wait is to end
 
@@ -99,12 +102,18 @@ def probe(server: str) -> None:
 
 
 class Ticket:
-    """One request that was made, and its answer once it is there."""
+    """One request that was made, and its answer once it is there.
 
-    __slots__ = ("_answer", "_there", "number")
+    Attributes:
+        number: Tells it from others.
+        late_at: When it must have been answered, whatever the answer.
+    """
 
-    def __init__(self, number: int) -> None:
+    __slots__ = ("_answer", "_there", "late_at", "number")
+
+    def __init__(self, number: int, late_at: float) -> None:
         self.number = number
+        self.late_at = late_at
         self._there = threading.Event()
         self._answer: frames.Frame | None = None
 
@@ -185,13 +194,16 @@ class Session:
         """Of the process."""
         return self._process.pid
 
-    def ask(self, op: str, document: dict[str, Json], body: bytes = b"") -> Ticket:
-        """Make a request; the answer comes to the ticket."""
+    def ask(
+        self, op: str, document: dict[str, Json], body: bytes = b"", *, within_s: int
+    ) -> Ticket:
+        """Make a request that may take so long; the answer comes to the ticket."""
         with self._lock:
             self._last += 1
-            ticket = Ticket(self._last)
+            ticket = Ticket(self._last, time.monotonic() + within_s + LATE_S)
             self._tickets[ticket.number] = ticket
-        self._write(frames.encode({**document, "op": op, "id": ticket.number}, body))
+        own: dict[str, Json] = {"op": op, "id": ticket.number, "within_s": within_s}
+        self._write(frames.encode({**document, **own}, body))
         if self._ended:
             self._settle_all()
         return ticket
@@ -200,11 +212,31 @@ class Session:
         """Ask for a request to be cancelled; its ticket gets an answer all the same."""
         self._write(frames.encode({"op": "cancel", "id": ticket.number}))
 
+    def wait(self, ticket: Ticket, for_s: float) -> bool:
+        """Wait for an answer; whether it is there.
+
+        Raises:
+            ContractError: ``ERR_MODAL_TIMEOUT`` / ``call_time_limit``: it is late. The process is
+                stuck then, and was ended.
+        """
+        if ticket.wait(for_s):
+            return True
+        if time.monotonic() > ticket.late_at:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            what = "the process that runs the SDK gave no answer in time, and was ended"
+            raise ContractError("ERR_MODAL_TIMEOUT", "call_time_limit", what)
+        return False
+
     def perform(self, op: str, document: dict[str, Json]) -> Json:
-        """Make a request and wait for its result."""
-        ticket = self.ask(op, document)
+        """Make a request and wait for its result.
+
+        Raises:
+            ContractError: The failure that it ended with.
+        """
+        ticket = self.ask(op, document, within_s=PERFORM_S_MAX)
         try:
-            ticket.wait()
+            while not self.wait(ticket, CHECK_S):
+                pass
         except BaseException:
             self.cancel(ticket)
             raise

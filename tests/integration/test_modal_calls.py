@@ -88,9 +88,9 @@ def test_our_own_clock_is_a_timeout_and_cancels_what_it_waited_for(house: House)
     house.plane.fault("kill_mid_input")  # a container that is there already must not help
     environ = house.environment(None)
     with Session(environ) as session:
-        asked = {"app": APP, "environment": "staging", "timeout_s": 1}
+        asked = {"app": APP, "environment": "staging"}
 
-        ticket = session.ask("call", asked, b"a call that no container takes in time")
+        ticket = session.ask("call", asked, b"a call that no container takes in time", within_s=1)
         assert ticket.wait(PATIENCE_S)
         with pytest.raises(ContractError) as caught:
             ticket.take()
@@ -145,6 +145,22 @@ def test_a_file_that_does_not_arrive_whole_is_not_taken(
 
     assert result.error[0] == "ERR_MODAL_INVOCATION"
     assert [each for each in result.visible if "/outputs/" in each] == []
+
+
+@pytest.mark.proves("ERR_MODAL_INVOCATION")
+def test_a_host_of_files_that_stays_busy_is_an_error_and_leaves_nothing(
+    house: House, page: tuple[str, ...]
+) -> None:
+    assert run(house, *page).exit_code == 0  # the page is there; what it becomes is to be fetched
+    house.plane.fault("blob_503", times=1_000)
+
+    result = run(house, *page)
+
+    assert result.error == ("ERR_MODAL_INVOCATION", "remote_error")
+    assert house.plane.count("inputs_unfinished") == 0
+    assert processes(house) == []
+    kept = facts(house, "execution.settled")[-1]["data"]
+    assert kept["error"]["reason"] == "remote_error"
 
 
 @pytest.mark.parametrize("kind", ["unavailable", "answer_lost"])
@@ -209,13 +225,17 @@ def test_the_processes_end_with_the_command(house: House, page: tuple[str, ...])
     """Nothing that runs the SDK is left behind, whichever way a command ended."""
     run(house, *page)
 
-    left = [
-        each
+    assert processes(house) == []
+
+
+def processes(house: House) -> list[str]:
+    """The processes that run the SDK and speak to a house's plane."""
+    return [
+        each.parent.name
         for each in Path("/proc").glob("[0-9]*/cmdline")
-        if b"orchestrator.modal.calls" in _read(each)
+        if b"json.loads(sys.argv[1])" in _read(each)
         and house.plane.server_url.encode() in _read(each.parent / "environ")
     ]
-    assert left == []
 
 
 def _read(path: Path) -> bytes:

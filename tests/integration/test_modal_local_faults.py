@@ -168,6 +168,43 @@ def test_the_blob_host_is_busy_for_a_while(plane: Plane) -> None:
     assert happened(plane) == {"blob_503": 1}
 
 
+def test_the_blob_host_is_busy_for_good_when_something_is_sent(plane: Plane) -> None:
+    plane.fault("blob_503", times=100)
+
+    told = plane.run("call_large", size=3 << 20)
+
+    assert told["error"] == "modal.exception.ExecutionError"
+    assert happened(plane) == {"blob_503": 3}
+
+
+def test_the_blob_host_is_busy_for_good_when_something_is_fetched(plane: Plane) -> None:
+    plane.fault("blob_503", times=100)
+
+    told = plane.run("call", data="large 5000000")
+
+    assert told["error"] == "modal.exception.ExecutionError"
+    assert happened(plane) == {"blob_503": 5}
+
+
+def test_the_blob_host_is_busy_for_good_when_a_volume_is_read(plane: Plane) -> None:
+    """What is written is sent eleven times, over eight minutes: the caller has to have a clock."""
+    plane.run("volume_put", path="busy.bin", size=1 << 20)
+    plane.fault("blob_503", times=100)
+
+    told = plane.run("volume_read", path="busy.bin")
+
+    assert told["error"] == "modal.exception.ServiceError"
+    assert happened(plane) == {"blob_503": 5}
+
+
+def test_the_blob_host_says_nothing_for_a_while(plane: Plane) -> None:
+    plane.fault("blob_silent", seconds=0.5)
+
+    assert plane.run("call_large", size=3 << 20) == {"same": True}
+
+    assert happened(plane) == {"blob_silent": 1}
+
+
 def test_an_upload_is_answered_with_another_tag(plane: Plane) -> None:
     plane.fault("blob_wrong_etag", times=100)
 

@@ -72,7 +72,7 @@ def _calls(addresses: dict[str, str], image: str, count: int) -> None:
         session.perform("lookup", {**APP, "secret": None, "keys": []})
         child = session.pid
         before, began = _cpu_s(child), time.monotonic()
-        tickets = [session.ask("call", {**APP, "timeout_s": 120}, BODY) for _ in range(count)]
+        tickets = [session.ask("call", APP, BODY, within_s=120) for _ in range(count)]
         for ticket in tickets:
             assert ticket.wait(PATIENCE_S)
             assert ticket.take()[1] == BODY

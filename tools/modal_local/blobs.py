@@ -12,6 +12,7 @@ import hashlib
 import os
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tools.modal_local.faults import Faults
 from tools.modal_local.session import Caller, Table, new_id
 
 BYTES_MAX = 1 << 30
+SILENT_STEP_S = 0.1
 _PIECE = 1 << 20
 
 
@@ -122,8 +124,8 @@ class Blobs:
     async def _put_blob(self, request: web.Request) -> web.Response:
         blob_id = request.match_info["blob_id"]
         data = await request.read()
-        if self._faults.take("blob_503"):
-            return web.Response(status=503, text="slow down, as ordered")
+        if (refused := await self._faulty(request)) is not None:
+            return refused
         if blob_id not in self._announced:
             return web.Response(status=404)
         if hashlib.sha256(data).hexdigest() != self._announced[blob_id]:
@@ -139,8 +141,8 @@ class Blobs:
 
     async def _put_block(self, request: web.Request) -> web.Response:
         data = await request.read()
-        if self._faults.take("blob_503"):
-            return web.Response(status=503, text="slow down, as ordered")
+        if (refused := await self._faulty(request)) is not None:
+            return refused
         if hashlib.sha256(data).hexdigest() != request.match_info["sha256"]:
             return web.Response(status=400, text="not the bytes of this digest")
         digest = await asyncio.to_thread(self._store.put, data)
@@ -149,9 +151,19 @@ class Blobs:
     async def _get_block(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, request.match_info["sha256"])
 
-    async def _serve(self, request: web.Request, digest: str) -> web.StreamResponse:
+    async def _faulty(self, request: web.Request) -> web.Response | None:
+        """Fail a request, or let it wait as long as somebody waits for it, if that was ordered."""
+        if fault := self._faults.take("blob_silent"):
+            ends_at = time.monotonic() + fault.seconds
+            while time.monotonic() < ends_at and request.transport is not None:
+                await asyncio.sleep(SILENT_STEP_S)
         if self._faults.take("blob_503"):
             return web.Response(status=503, text="slow down, as ordered")
+        return None
+
+    async def _serve(self, request: web.Request, digest: str) -> web.StreamResponse:
+        if (refused := await self._faulty(request)) is not None:
+            return refused
         if not digest or not self._store.has(digest):
             return web.Response(status=404)
         path = self._store.path(digest)

@@ -27,6 +27,7 @@ KINDS: dict[str, str] = {
     "pickle_bomb": "a result's bytes are a pickle of another's making (data, base64)",
     "blob_truncated": "a download ends early",
     "blob_503": "the blob host answers 503",
+    "blob_silent": "the blob host takes a request and answers after seconds",
     "blob_wrong_etag": "an upload is answered with another ETag",
 }
 OF_AN_RPC = frozenset({"answer_lost", "expired_token", "throttle", "unavailable"})

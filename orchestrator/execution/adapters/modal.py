@@ -7,6 +7,8 @@ again, and the result is judged as a local run's is.
 
 from __future__ import annotations
 
+import time
+
 from orchestrator.execution import relay
 from orchestrator.execution.trail import Trail
 from orchestrator.images.processors import Processor
@@ -20,11 +22,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.modal.session import Session, Ticket
+    from orchestrator.modal.frames import Frame
+    from orchestrator.modal.session import Session
     from processors.protocol.remote import Left, Reply
 
-WAIT_S = 300  # for a container, and for what it does besides running the processor
-CANCEL_S_MAX = 15.0  # for a call to be cancelled, once we no longer wait for its answer
+# For all there is besides running the processor: to look it up, and then for a container to come,
+# for files to go there and back, and for the SDK to send again what the network loses.
+WAIT_S = 300
 FETCH_BYTES_MAX = 68_719_476_736  # of one execution's files
 
 # What the app may say kept a processor from running; the rest is the orchestrator's to say.
@@ -61,6 +65,7 @@ def look_up(
     environment: str,
     digest: str,
     real: bool,
+    stop: spawn.Stop,
 ) -> Deployed:
     """Find the deployment of an image.
 
@@ -71,10 +76,11 @@ def look_up(
         environment: Where.
         digest: Of the image that must be deployed there.
         real: Whether the secrets of mode real must be there.
+        stop: Ends it early.
 
     Raises:
-        ContractError: ``ERR_MODAL_LOOKUP``; ``ERR_MISSING_SECRET``; ``ERR_REGISTRY_MISMATCH`` /
-            ``digest_chain`` when another image is deployed.
+        ContractError: ``ERR_MODAL_LOOKUP``; ``ERR_MODAL_TIMEOUT``; ``ERR_MISSING_SECRET``;
+            ``ERR_REGISTRY_MISMATCH`` / ``digest_chain`` when another image is deployed.
     """
     from orchestrator import naming
     from orchestrator.modal import tags
@@ -85,7 +91,7 @@ def look_up(
     except ContractError as error:
         where = f"{app} in environment {environment}"
         raise ContractError(error.code, error.reason, f"{where}: {error.message}") from None
-    found = session.perform(
+    frame = _Exchange(session, WAIT_S, stop).ask(
         "lookup",
         {
             "app": app,
@@ -94,6 +100,7 @@ def look_up(
             "keys": list[Json](processor.secrets if needs else []),
         },
     )
+    found = frame[0]["result"]
     assert isinstance(found, dict)
     deployed = tags.long(found.get(tags.DIGEST))
     root = tags.long(found.get(tags.CONTENT_ROOT))
@@ -125,7 +132,8 @@ def invoke(
         payload: What it is asked.
         registry: The digest of the registry that applies.
         staging: Where its artifacts lie, and where what it made goes.
-        timeout_s: Wall-clock limit of the processor in seconds.
+        timeout_s: Wall-clock limit of the processor in seconds. All that is done for it has
+            ``WAIT_S`` more.
         trail: Takes its breadcrumbs.
         stop: Ends it early.
 
@@ -141,13 +149,13 @@ def invoke(
         registry=registry,
         timeout_s=timeout_s,
     )
+    exchange = _Exchange(session, timeout_s + WAIT_S, stop)
     place: dict[str, Json] = {"environment": deployed.environment}
     if payload.artifacts:
         files = {item.cid: staging.tree + item.path for item in payload.artifacts.values()}
         sent: list[Json] = [{"cid": cid, "path": path} for cid, path in files.items()]
-        _wait(session, session.ask("upload", {**place, "files": sent}), stop)
-    asked: dict[str, Json] = {**place, "app": deployed.app, "timeout_s": timeout_s + WAIT_S}
-    body = _wait(session, session.ask("call", asked, request.encode()), stop)
+        exchange.ask("upload", {**place, "files": sent})
+    _, body = exchange.ask("call", {**place, "app": deployed.app}, request.encode())
     reply = decode_reply(body)
     _relay(reply, trail)
     if reply.error is not None:
@@ -157,20 +165,35 @@ def invoke(
     if reply.left:
         left = [each.as_json() for each in reply.left]
         fetch = {**place, "tree": staging.tree, "files": list[Json](left)}
-        _wait(session, session.ask("fetch", fetch), stop)
+        exchange.ask("fetch", fetch)
     return reply.ended
 
 
-def _wait(session: Session, ticket: Ticket, stop: spawn.Stop) -> bytes:
-    """Wait for an answer; a signal cancels what is asked, here and where it runs."""
-    from orchestrator.modal.session import CHECK_S, stopped
+class _Exchange:
+    """All that is asked of Modal for one execution, within one time."""
 
-    while not ticket.wait(CHECK_S):
-        if stop.signum is not None:
-            session.cancel(ticket)
-            ticket.wait(CANCEL_S_MAX)
-            raise stopped(stop.signum)
-    return ticket.take()[1]
+    __slots__ = ("_ends_at", "_session", "_stop")
+
+    def __init__(self, session: Session, limit_s: int, stop: spawn.Stop) -> None:
+        self._session = session
+        self._ends_at = time.monotonic() + limit_s
+        self._stop = stop
+
+    def ask(self, op: str, document: dict[str, Json], body: bytes = b"") -> Frame:
+        """Ask, and wait for the answer.
+
+        A signal, or the end of the time, cancels what is asked, here and where it runs.
+        """
+        from orchestrator.modal.session import CHECK_S, LATE_S, stopped
+
+        left_s = max(0, round(self._ends_at - time.monotonic()))
+        ticket = self._session.ask(op, document, body, within_s=left_s)
+        while not self._session.wait(ticket, CHECK_S):
+            if self._stop.signum is not None:
+                self._session.cancel(ticket)
+                ticket.wait(LATE_S)
+                raise stopped(self._stop.signum)
+        return ticket.take()
 
 
 def _relay(reply: Reply, trail: Trail) -> None:

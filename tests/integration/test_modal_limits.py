@@ -1,0 +1,241 @@
+"""The time of an execution bounds all that is done for it, wherever the SDK hangs or goes on.
+
+The containers are simulated, so that what takes time is the way to them. The margin for it is
+patched to be short; what it is otherwise is the adapter's to say.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.execution import run as execution
+from orchestrator.execution.request import Request
+from orchestrator.execution.run import Setting, run
+from orchestrator.execution.trail import Trail
+from orchestrator.modal import session as sessions
+from orchestrator.modal.session import DEPLOYING, Session
+from processors.protocol import digests
+from processors.protocol.canonical import canonical
+from processors.protocol.errors import ContractError
+from processors.protocol.refs import Ref
+from processors.protocol.remote import Left, Reply
+from processors.protocol.spawn import Ended, Stop, Tail
+from tests.fixtures.modal_bed import TOKEN, Plane, Shelf
+from tests.fixtures.modal_images import layer
+from tests.harness import PATIENCE_S, ROOT
+
+APP: dict[str, Any] = {"app": "hostile-zoo-v1", "environment": "dev"}
+DIGEST = "sha256:" + "d1" * 32
+IMAGE = f"localhost/x@{DIGEST}"
+NO_ENVELOPE = b"{}"
+ANSWERED = ("ERR_ADAPTER_INVOCATION", "envelope_invalid")  # which is as far as it can get
+LATE = ("ERR_MODAL_TIMEOUT", "call_time_limit")
+FOR_EVER = 600.0
+OFTEN = 10_000
+LARGE = "x" * 20_000  # more than fits into a message of an asynchronous call
+
+# Where it is kept from going on → how.
+FAULTS: dict[str, dict[str, Any]] = {
+    "files are sent": {"kind": "blob_silent", "seconds": FOR_EVER},
+    "files are sent, again and again": {"kind": "blob_503", "times": OFTEN},
+    "the volume is told": {"kind": "throttle", "rpc": "VolumePutFiles2"},
+    "the function is looked up": {"kind": "throttle", "rpc": "FunctionGet"},
+    "a large request is sent": {"kind": "blob_silent", "seconds": FOR_EVER},
+    "a request is sent": {"kind": "throttle", "rpc": "FunctionMap"},
+    "an answer is waited for": {"kind": "throttle", "rpc": "FunctionGetOutputs"},
+    "a large answer is fetched": {"kind": "blob_silent", "seconds": FOR_EVER},
+    "files are fetched": {"kind": "blob_silent", "seconds": FOR_EVER},
+}
+AFTER_THE_FILES = ("a large request is sent", "a large answer is fetched", "files are fetched")
+
+
+@pytest.fixture(scope="module", name="deployed")
+def _deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    options = ("--environment", "dev", "--simulated")
+    with Shelf() as shelf, Plane(tmp_path_factory.mktemp("state"), *options) as plane:
+        with Session(environ(plane), DEPLOYING) as session:
+            image = {"image": shelf.pusher.push(layer({"empty": b""})), "digest": DIGEST}
+            limits = {"memory_mb": 512, "timeout_s": 120, "startup_timeout_s": 120}
+            none = {"content_root": DIGEST, "secret": None, "keys": []}
+            session.perform("deploy", {**APP, **image, **limits, **none})
+        yield plane
+
+
+@pytest.fixture(name="plane")
+def _plane(deployed: Plane, monkeypatch: pytest.MonkeyPatch) -> Plane:
+    monkeypatch.setattr(execution.modal, "WAIT_S", 2)
+    deployed.reset()
+    deployed.ask("/answers", {})
+    return deployed
+
+
+def environ(plane: Plane) -> dict[str, str]:
+    return {
+        "MODAL_SERVER_URL": plane.server_url,
+        "MODAL_TOKEN_ID": TOKEN[0],
+        "MODAL_TOKEN_SECRET": TOKEN[1],
+    }
+
+
+class Work:
+    """One execution: what it is given, and what a container answers to it."""
+
+    def __init__(self, plane: Plane, base: Path, where: str) -> None:
+        self._base = base
+        self._where = where
+        self.session = Session(environ(plane))
+        self.stop = Stop()
+        self._file = base / "in"
+        self._file.write_bytes(str(base).encode())
+        self.file = {"cid": digests.of_file(str(self._file))[0], "path": str(self._file)}
+        plane.ask("/answers", {"canned": [[_base64(b"call-"), _base64(self._reply())]]})
+
+    def _reply(self) -> bytes:
+        """What is no envelope, and with it all that the way back has to carry."""
+        stdout, stderr = Tail(100), Tail(100)
+        stdout.feed(NO_ENVELOPE)
+        ended = Ended(
+            returncode=0,
+            stdout=stdout,
+            stderr=stderr,
+            elapsed_ms=1,
+            timed_out=False,
+            stopped=None,
+        )
+        cid, size_bytes = digests.of_file(str(self._file))
+        left = [Left("/artifacts/there/outputs/x", cid, size_bytes)]
+        lines = [LARGE.encode()] if self._where == "a large answer is fetched" else []
+        return Reply(
+            ended=ended, left=left if self._where == "files are fetched" else [], lines=lines
+        ).encode()
+
+    def run(self, name: str) -> tuple[str, str]:
+        """Run it; code and reason of what came of it."""
+        request = Request(
+            ref=Ref("hostile", "zoo", 1),
+            adapter="modal",
+            mode="mock",
+            lane="dev",
+            write_prefix="/artifacts/there/",
+            inputs={
+                "behaviour": "good",
+                "text": LARGE if self._where == "a large request is sent" else "",
+            },
+            execution_id=f"call-{name}",
+            attach={"in": str(self._file)},
+            image_override=IMAGE,
+            timeout_s=1,
+        )
+        setting = Setting(
+            world=str(self._base / "world"),
+            processors_folder=str(ROOT / "tests/fixtures/processors"),
+            environ={},
+            stop=self.stop,
+            debug=False,
+            connect=lambda _: self.session,
+        )
+        with open(os.devnull, "wb") as nowhere:
+            found = run(request, setting, Trail(request.execution_id, nowhere.fileno()))
+        error = json.loads(canonical(found))["error"]
+        return error["code"], error["reason"]
+
+    def close(self) -> None:
+        """End the session."""
+        self.session.close()
+        self.stop.close()
+
+
+@pytest.fixture(name="works")
+def _works(plane: Plane, tmp_path: Path) -> Iterator[Callable[[str], Work]]:
+    """Makes a work; its process, which is the session's, is gone afterwards."""
+    made = []
+
+    def make(where: str) -> Work:
+        made.append(Work(plane, tmp_path, where))
+        return made[-1]
+
+    yield make
+    for work in made:
+        work.close()
+        assert not Path(f"/proc/{work.session.pid}").exists()
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def order(plane: Plane, where: str) -> None:
+    fault = {"times": OFTEN, **FAULTS[where]}
+    if fault["kind"] == "throttle":
+        fault["seconds"] = 0.2
+    plane.fault(**fault)
+
+
+@pytest.mark.proves("ERR_MODAL_TIMEOUT")
+@pytest.mark.parametrize("where", FAULTS)
+def test_the_time_is_up_wherever_it_hangs_and_nothing_is_left(
+    where: str, plane: Plane, works: Callable[[str], Work]
+) -> None:
+    work = works(where)
+    if where in AFTER_THE_FILES:
+        asked: dict[str, Any] = {"environment": "dev", "files": [work.file]}
+        work.session.ask("upload", asked, within_s=20).wait()
+    order(plane, where)
+
+    told = work.run("late")
+
+    assert told == LATE
+    assert sum(plane.ask("/state")["faults_happened"].values()) >= 1
+    assert plane.count("inputs_unfinished") == 0
+    plane.reset()
+    # Who was waited for before is not in the way, and meets no fault any more: it has ended.
+    assert work.run("again") == ANSWERED
+    assert plane.count("inputs_unfinished") == 0
+
+
+@pytest.mark.proves("ERR_MODAL_TIMEOUT")
+def test_a_signal_ends_what_hangs_before_anything_is_sent(
+    plane: Plane, works: Callable[[str], Work]
+) -> None:
+    order(plane, "the function is looked up")
+    work = works("")
+    work.stop.request(signal.SIGINT)
+
+    assert work.run("stopped") == ("ERR_ADAPTER_INVOCATION", "interrupted")
+
+    assert "FunctionMap" not in plane.transcript
+
+
+def test_a_request_that_is_cancelled_at_once_is_answered_all_the_same(
+    works: Callable[[str], Work],
+) -> None:
+    session = works("").session
+
+    tickets = [session.ask("lookup", APP, within_s=60) for _ in range(20)]
+    for ticket in tickets:
+        session.cancel(ticket)
+
+    for ticket in tickets:
+        assert ticket.wait(PATIENCE_S)
+        with pytest.raises(ContractError) as caught:
+            ticket.take()
+        assert caught.value.reason == "interrupted"
+
+
+@pytest.mark.proves("ERR_MODAL_TIMEOUT")
+def test_a_process_that_is_stuck_is_ended(
+    works: Callable[[str], Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "LATE_S", 1.0)
+    work = works("")
+    os.kill(work.session.pid, signal.SIGSTOP)
+
+    assert work.run("stuck") == LATE
