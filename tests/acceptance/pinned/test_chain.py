@@ -7,22 +7,19 @@ go into a scratch copy of the registries, a working tree of git. Nothing is buil
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from processors.protocol import content
 from processors.protocol.payload import Payload
 from tests.fixtures import rootfs
+from tests.fixtures.pin_trees import REFS, Tree
 from tests.harness import PATIENCE_S, ROOT
 from tests.simulators import registry as simulated
 
-REFS = {"doc/extract@1": "doc/extract/v1", "llm/chat@1": "llm/chat/v1"}
 CHAT = "llm/chat@1"
 CHAT_INPUTS = {
     "endpoint": "openai",
@@ -30,72 +27,6 @@ CHAT_INPUTS = {
     "messages": [{"role": "user", "content": "hello"}],
 }
 CRANE = ROOT / "tools/images/crane"
-UNPINNED = "digest: null"
-
-
-class Tree:
-    """A scratch copy of the registries before their first pin, on a branch that takes pins."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "tree"
-        self.world = folder / "world"
-        for place in REFS.values():
-            target = self.root / "processors" / place
-            target.mkdir(parents=True)
-            text = (ROOT / "processors" / place / "registry.yaml").read_text(encoding="utf-8")
-            unpinned, found = re.subn(r'digest: (null|"?sha256:[0-9a-f]{64}"?)', UNPINNED, text)
-            assert found == 1
-            (target / "registry.yaml").write_text(unpinned, encoding="utf-8")
-        self.git("init", "--quiet", "--initial-branch", "pins")
-        self.commit()
-
-    def git(self, *words: str) -> str:
-        """Run git in the tree; return its stdout."""
-        settings = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
-        done = subprocess.run(
-            ["git", *settings, *words],
-            cwd=self.root,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self.root)},
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout
-
-    def commit(self) -> None:
-        """Commit the tree as it is."""
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", "as it is")
-
-    def call(self, command: str, *words: str) -> dict[str, Any]:
-        """Run one of the programs; return its document."""
-        done = subprocess.run(
-            [ROOT / command, *words, "--json"],
-            cwd=self.root,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self.root)},
-            capture_output=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        document = json.loads(done.stdout)
-        assert isinstance(document, dict)
-        assert (done.returncode == 0) == (document["status"] == "success"), done.stderr
-        return document
-
-    def result(self, command: str, *words: str) -> dict[str, Any]:
-        """Run one of the programs, which must succeed, leaving its record; return the result."""
-        document = self.call(command, *words, "--world", str(self.world))
-        assert document["status"] == "success", document
-        found = document["result"]
-        assert isinstance(found, dict)
-        return found
-
-    def pin(self, ref: str) -> str | None:
-        """The digest that a registry of the tree pins."""
-        text = (self.root / "processors" / REFS[ref] / "registry.yaml").read_text()
-        found = yaml.safe_load(text)["image"]["digest"]
-        assert found is None or isinstance(found, str)
-        return found
 
 
 @pytest.fixture

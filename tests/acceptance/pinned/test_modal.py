@@ -25,6 +25,8 @@ from tests.fixtures.modal_house import (
     failed,
     site,
 )
+from tests.fixtures.pin_trees import REFS, Tree
+from tests.harness import ROOT
 
 CHAT_INPUTS = json.dumps(
     {
@@ -48,11 +50,33 @@ def _house(tmp_path: Path, there: tuple[Plane, Shelf]) -> House:
     return house
 
 
+@pytest.fixture(name="tree")
+def _tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)  # in the world of the house
+
+
+def pinned(house: House, tree: Tree) -> dict[str, str]:
+    """Build, push, pin and build again, each by its own command; the digests."""
+    digests = {}
+    for ref in REFS:
+        left = json.loads((ROOT / "processors" / REFS[ref] / "processor.json").read_bytes())
+        left["registry"]["image"]["digest"] = None  # it may be pinned, and the tree is not yet
+        assert json.loads(tree.described(ref)) == left
+        built = tree.result("build_processor", "--ref", ref)
+        place = ("--ref", ref, "--registry", house.shelf.server.host)
+        pushed = tree.result("push_processor", *place)
+        pin = tree.result("pin_processor", *place)
+        assert built["digest"] == pushed["digest"] == pin["digest"] == tree.pin(ref)
+        house.build(ref, tree.described(ref))
+        digests[ref] = built["digest"]
+    tree.commit()
+    return digests
+
+
 @pytest.mark.proves("IL-6", "LN-3", "PA-2", "F-4")
-def test_what_was_built_is_what_runs(house: House) -> None:
+def test_what_was_built_is_what_runs(house: House, tree: Tree) -> None:
     """Build → push → pin → sync → deploy → run → drift check; every hop holds one digest."""
-    digest = house.push(CHAT)
-    house.pin(CHAT, digest)
+    digest = pinned(house, tree)[CHAT]
     synced = house.sync("staging")
     deployed = house.deploy(CHAT, "staging")
     again = house.deploy(CHAT, "staging")
@@ -75,7 +99,7 @@ def test_what_was_built_is_what_runs(house: House) -> None:
     assert started["data"]["app"] == meta["app"]
     hops = chain["result"]["hops"]
     assert chain["result"]["digest"] == digest
-    assert hops["push"] < hops["deploy"] < hops["run"]
+    assert hops["build"] < hops["push"] < hops["pin"] < hops["deploy"] < hops["run"]
     kinds = [each["type"] for each in facts(house, "deployment.made", "deployment.unchanged")]
     assert kinds == ["deployment.made", "deployment.unchanged"]
     everything = json.dumps([synced, deployed, again, drift]) + ran.stderr.decode()
