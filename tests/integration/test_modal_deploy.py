@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_another_image_than_the_pinned_one_is_drift_and_does_not_run(house: Hous
 
     assert failed(drift) == ("ERR_REGISTRY_MISMATCH", "digest_chain")
     assert ran.error == ("ERR_REGISTRY_MISMATCH", "digest_chain")
-    assert failed(back)[0] in ("ERR_MODAL_LOOKUP", "ERR_MISSING_SECRET")
+    assert failed(back) == ("ERR_MODAL_LOOKUP", "not_deployed")
     assert stopped["status"] == "success"
     assert failed(status) == ("ERR_MODAL_LOOKUP", "not_deployed")
     assert [each["type"] for each in facts(house, "deployment.stopped")] == ["deployment.stopped"]
@@ -233,14 +234,125 @@ def test_each_way_not_to_reach_modal_has_its_reason(house: House) -> None:
 @pytest.mark.proves("IL-4")
 def test_a_rollback_deploys_what_was_deployed_before(house: House) -> None:
     """In a pinned lane the pin goes back first; what is pinned is all that is ever deployed."""
-    digest = house.push(CHAT)
-    house.pin(CHAT, digest)
+    older, newer = house.push_earlier(CHAT), house.push(CHAT)
+    assert older != newer
+    for digest in (older, newer):
+        house.pin(CHAT, digest)
+        house.sync("staging")
+        assert house.deploy(CHAT, "staging")["result"]["digest"] == digest
+
+    early = house.deploy(CHAT, "staging", "--rollback")
+    between = house.deploy(CHAT, "staging", "--status")
+    house.pin(CHAT, older)
+    unsynced = house.deploy(CHAT, "staging", "--rollback")
     house.sync("staging")
+    back = house.deploy(CHAT, "staging", "--rollback")
+    status = house.deploy(CHAT, "staging", "--status")
+
+    assert failed(early) == ("ERR_REGISTRY_MISMATCH", "digest_chain")
+    assert between["result"]["digest"] == newer
+    assert failed(unsynced) == ("ERR_MISSING_SECRET", "not_synced")
+    assert (back["result"]["digest"], back["result"]["changed"]) == (older, True)
+    assert status["result"]["digest"] == status["result"]["recorded"] == older
+    assert house.deploy(CHAT, "staging", "--drift")["result"]["pinned"] == older
+    made = [each["data"]["digest"] for each in facts(house, "deployment.made")]
+    assert made == [older, newer, older]
+
+
+@pytest.mark.proves("IL-4")
+def test_there_is_nothing_to_go_back_to_before_a_second_image(house: House) -> None:
+    house.pin(CHAT, house.push(CHAT))
+    house.sync("staging")
+    never = house.deploy(CHAT, "staging", "--rollback")
     house.deploy(CHAT, "staging")
+    house.sync("staging")
+    house.deploy(CHAT, "staging")  # the same image, with new secrets
 
     alone = house.deploy(CHAT, "staging", "--rollback")
 
-    assert failed(alone) == ("ERR_MODAL_LOOKUP", "not_deployed")
+    assert failed(never) == failed(alone) == ("ERR_MODAL_LOOKUP", "not_deployed")
+    assert len(_made(house)) == 2
+
+
+@pytest.mark.proves("HR-5", "IL-4")
+def test_in_dev_a_rollback_is_an_override_and_is_recorded_as_one(house: House) -> None:
+    older, newer = house.push_earlier(DOC), house.push(DOC)
+    place = f"{house.shelf.server.host}/processors/doc-extract"
+    house.pin(DOC, newer)
+    house.sync("dev")
+    house.deploy(DOC, "dev", "--image-override", f"{place}@{older}")
+    house.deploy(DOC, "dev")
+
+    both = house.deploy(DOC, "dev", "--rollback", "--image-override", f"{place}@{older}")
+    back = house.deploy(DOC, "dev", "--rollback")
+
+    assert failed(both) == ("ERR_INPUTS", "conflicting_flags")
+    assert back["result"]["digest"] == older
+    made = [(each["data"]["digest"], each["data"]["override"]) for each in _made(house)]
+    assert made == [(older, True), (newer, False), (older, True)]
+    assert failed(house.deploy(DOC, "dev", "--drift")) == ("ERR_REGISTRY_MISMATCH", "digest_chain")
+
+
+def _made(house: House) -> list[dict[str, Any]]:
+    return facts(house, "deployment.made")
+
+
+@pytest.mark.proves("IL-4")
+def test_a_stop_ends_what_is_deployed_and_is_a_fact(house: House) -> None:
+    digest = house.push(DOC)
+    house.pin(DOC, digest)
+    house.sync("staging")
+    house.deploy(DOC, "staging")
+    before = house.deploy(DOC, "staging", "--status")
+
+    stopped = house.deploy(DOC, "staging", "--stop")
+
+    target = {"ref": DOC, "environment": "staging", "app": "doc-extract-v1"}
+    assert before["result"] == {
+        **target,
+        "digest": digest,
+        "content_root": _made(house)[0]["data"]["content_root"],
+        "recorded": digest,
+    }
+    assert stopped["result"] == target
+    [fact] = facts(house, "deployment.stopped")
+    assert fact["data"] == target
+    for action in ("--status", "--drift", "--stop"):
+        assert failed(house.deploy(DOC, "staging", action)) == ("ERR_MODAL_LOOKUP", "not_deployed")
+    ran = house.run(DOC, *STAGING, *PREFIX, "--inputs-json", '{"filename":"page.md"}')
+    assert ran.error == ("ERR_MODAL_LOOKUP", "not_deployed")
+    assert len(facts(house, "deployment.stopped")) == 1
+    again = house.deploy(DOC, "staging")
+    assert again["result"]["changed"] is True
+
+
+def test_what_another_world_deployed_is_told_and_not_called_recorded(
+    there: tuple[Plane, Shelf], house: House, tmp_path: Path
+) -> None:
+    digest = house.push(DOC)
+    house.pin(DOC, digest)
+    house.sync("staging")
+    house.deploy(DOC, "staging")
+    other = House(tmp_path / "other", *there)
+    other.pin(DOC, None)
+
+    status = other.deploy(DOC, "staging", "--status")
+    unpinned = other.deploy(DOC, "staging", "--drift")
+
+    assert (status["result"]["digest"], status["result"]["recorded"]) == (digest, None)
+    assert failed(unpinned) == ("ERR_IMAGE_UNPINNED", "no_pin")
+
+
+@pytest.mark.parametrize(
+    "words", [("--status", "--stop"), ("--drift", "--rollback"), ("--status", "--status")]
+)
+def test_one_thing_is_asked_at_a_time(house: House, words: tuple[str, ...]) -> None:
+    house.plane.reset()
+
+    refused = house.deploy(DOC, "staging", *words)
+
+    assert failed(refused)[0] == "ERR_INPUTS"
+    assert house.plane.transcript == []
 
 
 @pytest.mark.proves("IL-4", "PA-3")
