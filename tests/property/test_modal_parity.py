@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from orchestrator.execution.request import Request
 from orchestrator.execution.run import Setting, run
 from orchestrator.execution.trail import Trail
+from processors.protocol import digests
 from processors.protocol.canonical import canonical
 from processors.protocol.refs import Ref
 from processors.protocol.spawn import Stop
@@ -30,9 +31,8 @@ MASK = (
     *("adapter", "lane", "app", "function", "image_digest"),
     *("env_fingerprint", "memo_key", "duration_ms"),
 )
-_DURATION = re.compile(r'"duration_ms":\d+')  # wherever it stands
+_DURATION = re.compile(rb'"duration_ms":\d+')  # of an event, in what a processor printed
 DIGEST = "sha256:" + "d1" * 32
-IMAGE = f"localhost/x@{DIGEST}"
 PROCESSORS, TEST_PROCESSORS = ROOT / "processors", ROOT / "tests/fixtures/processors"
 
 # Of the test processor: what it does well, and what it does wrong in each of the ways there are.
@@ -74,7 +74,8 @@ class Pair:
     """One processor twice: from source, and as in its image."""
 
     def __init__(self, base: Path, folder: Path, ref: Ref) -> None:
-        self._base, self._folder, self.ref = base, folder, ref
+        self._base, self.ref = base, ref
+        self._folder = _pinned(folder, ref, base / "built")
         self._line = Line(Container(folder / ref.folder, base), DIGEST)
         self._count = 0
         self.failed = 0
@@ -91,6 +92,7 @@ class Pair:
         local, remote = (_masked(each) for each in both)
         assert local == remote
         assert both[1]["meta"]["image_digest"] in (DIGEST, None)  # None: nothing was to run
+        assert both[0]["meta"]["image_digest"] is None
         self.failed += local["status"] == "error"
 
     def _run(self, adapter: str, inputs: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
@@ -103,7 +105,6 @@ class Pair:
             inputs=inputs,
             execution_id=f"x-{self._count}",
             attach=files,
-            image_override=IMAGE if adapter == "modal" else None,
         )
         stop = Stop()
         setting = Setting(
@@ -125,18 +126,39 @@ class Pair:
         return found
 
 
+def _pinned(folder: Path, ref: Ref, copy: Path) -> Path:
+    """What the build left of a processor, with a pin, which both adapters are given alike."""
+    own = copy / ref.folder
+    own.mkdir(parents=True)
+    (own / "tree").symlink_to(folder / ref.folder / "tree")
+    described = json.loads((folder / ref.folder / "processor.json").read_bytes())
+    described["registry"]["image"]["digest"] = DIGEST
+    (own / "processor.json").write_text(json.dumps(described))
+    return copy
+
+
 def _masked(envelope: dict[str, Any]) -> dict[str, Any]:
-    hidden = (*MASK, "override")  # how this test names an image; only one side has one
-    meta = {key: value for key, value in envelope["meta"].items() if key not in hidden}
+    meta = {key: value for key, value in envelope["meta"].items() if key not in MASK}
     if "tails" in meta:
         meta["tails"] = {name: _timeless(tail) for name, tail in meta["tails"].items()}
     return {**envelope, "meta": meta}
 
 
 def _timeless(tail: dict[str, Any]) -> dict[str, Any]:
-    """A stream without how long the calls took that it tells of; the digest is of what is told."""
-    text = _DURATION.sub('"duration_ms":0', tail["text"])
-    return {"text": text} if _DURATION.search(text) else tail
+    """A stream with every duration that it tells of masked, and its length and digest with them.
+
+    Both are of what is told, so they are made anew of the rest; before, they must be right.
+    """
+    text = tail["text"].encode()
+    if not _DURATION.search(text):
+        return tail
+    assert (tail["digest"], tail["size_bytes"]) == (digests.of_bytes(text), len(text)), tail
+    masked = _DURATION.sub(b'"duration_ms":0', text)
+    return {
+        "text": masked.decode(),
+        "digest": digests.of_bytes(masked),
+        "size_bytes": len(masked),
+    }
 
 
 def pair(base: Path, folder: Path, *ref: str) -> Pair:
