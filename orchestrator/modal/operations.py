@@ -229,10 +229,10 @@ class Operations:
         sent()
         try:
             answer = await call.get.aio()
-        except asyncio.CancelledError:
-            await _cancel(call)
-            raise
-        except Exception as error:  # noqa: BLE001 - a container may raise anything at its caller
+        except BaseException as error:  # a container may raise anything at its caller
+            await _cancel(call)  # it may be that only the way to it has failed
+            if not isinstance(error, Exception):
+                raise
             raise failures.of_call(error, what) from None
         if not isinstance(answer, bytes) or len(answer) > remote.REPLY_BYTES_MAX:
             kind = type(answer).__name__
@@ -276,7 +276,7 @@ async def _cancel(call: modal.FunctionCall[Any]) -> None:
 async def _ignoring(awaitable: Awaitable[object]) -> None:
     try:
         await awaitable
-    except sdk.Error:
+    except (sdk.Error, OSError):
         pass  # the function's own time limit ends it then
 
 

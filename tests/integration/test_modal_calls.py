@@ -72,17 +72,6 @@ def run(house: House, *words: str) -> Result:
 
 
 @pytest.mark.proves("ERR_MODAL_TIMEOUT")
-def test_the_remote_limit_is_a_timeout(house: House, page: tuple[str, ...]) -> None:
-    house.plane.fault("remote_timeout")
-
-    result = run(house, *page)
-
-    assert result.error == ("ERR_MODAL_TIMEOUT", "remote_time_limit")
-    assert result.exit_code == 124
-    assert [each for each in result.visible if "outputs" in each] == []
-
-
-@pytest.mark.proves("ERR_MODAL_TIMEOUT")
 def test_our_own_clock_is_a_timeout_and_cancels_what_it_waited_for(house: House) -> None:
     house.plane.fault("slow_start", seconds=8.0)
     house.plane.fault("kill_mid_input")  # a container that is there already must not help
@@ -100,26 +89,6 @@ def test_our_own_clock_is_a_timeout_and_cancels_what_it_waited_for(house: House)
 
 
 @pytest.mark.proves("ERR_MODAL_INVOCATION")
-def test_a_call_that_fails_remotely_is_not_made_again(house: House, page: tuple[str, ...]) -> None:
-    """What has begun may have had its effect."""
-    house.plane.fault("internal_failure")
-
-    result = run(house, *page)
-
-    assert result.error == ("ERR_MODAL_INVOCATION", "remote_error")
-    assert house.plane.transcript.count("FunctionMap") == 1
-
-
-@pytest.mark.proves("ERR_MODAL_INVOCATION")
-def test_what_is_no_reply_is_not_believed(house: House, page: tuple[str, ...]) -> None:
-    house.plane.fault("unpicklable_result")
-
-    result = run(house, *page)
-
-    assert result.error == ("ERR_MODAL_INVOCATION", "exchange_invalid")
-
-
-@pytest.mark.proves("ERR_MODAL_INVOCATION")
 def test_an_answer_that_names_a_class_is_never_loaded(
     house: House, page: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -133,47 +102,6 @@ def test_an_answer_that_names_a_class_is_never_loaded(
     assert result.error == ("ERR_MODAL_INVOCATION", "exchange_invalid")
     pickle.loads(bomb)  # noqa: S301 - the bomb itself is one
     assert mark.exists()
-
-
-@pytest.mark.proves("ERR_MODAL_INVOCATION")
-def test_a_file_that_does_not_arrive_whole_is_not_taken(
-    house: House, page: tuple[str, ...]
-) -> None:
-    house.plane.fault("blob_truncated", times=100)
-
-    result = run(house, *page)
-
-    assert result.error[0] == "ERR_MODAL_INVOCATION"
-    assert [each for each in result.visible if "/outputs/" in each] == []
-
-
-@pytest.mark.proves("ERR_MODAL_INVOCATION")
-def test_a_host_of_files_that_stays_busy_is_an_error_and_leaves_nothing(
-    house: House, page: tuple[str, ...]
-) -> None:
-    assert run(house, *page).exit_code == 0  # the page is there; what it becomes is to be fetched
-    house.plane.fault("blob_503", times=1_000)
-
-    result = run(house, *page)
-
-    assert result.error == ("ERR_MODAL_INVOCATION", "remote_error")
-    assert house.plane.count("inputs_unfinished") == 0
-    assert processes(house) == []
-    kept = facts(house, "execution.settled")[-1]["data"]
-    assert kept["error"]["reason"] == "remote_error"
-
-
-@pytest.mark.parametrize("kind", ["unavailable", "answer_lost"])
-def test_what_a_network_loses_is_sent_again_and_done_once(
-    house: House, page: tuple[str, ...], kind: str
-) -> None:
-    house.plane.fault(kind, rpc="FunctionMap")
-    before = house.plane.count("calls")
-
-    result = run(house, *page)
-
-    assert result.exit_code == 0, result.stdout
-    assert house.plane.count("calls") - before <= 1
 
 
 @pytest.mark.proves("F-4")
