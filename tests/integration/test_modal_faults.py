@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,19 +127,25 @@ def housed(base: Path, *options: str) -> Iterator[House]:
         yield house
 
 
-@pytest.fixture(scope="module", name="deployed")
-def _deployed(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    base = tmp_path_factory.mktemp(request.param)
-    with housed(base / "there", *PATHS[request.param]) as house:
-        yield house
+@pytest.fixture(scope="module", name="houses")
+def _houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], House]]:
+    """Gives the house of a path, which is made when it is first needed."""
+    made: dict[str, House] = {}
+    with contextlib.ExitStack() as stack:
+
+        def get(path: str) -> House:
+            if path not in made:
+                base = tmp_path_factory.mktemp(path) / "there"
+                made[path] = stack.enter_context(housed(base, *PATHS[path]))
+            made[path].plane.reset()
+            return made[path]
+
+        yield get
 
 
 @pytest.fixture(name="house")
-def _house(deployed: House) -> House:
-    deployed.plane.reset()
-    return deployed
+def _house(houses: Callable[[str], House]) -> House:
+    return houses("control")
 
 
 def words(ref: str, base: Path) -> tuple[str, ...]:
@@ -184,12 +190,13 @@ def check(house: House, case: Case, result: Result) -> None:
 
 @pytest.mark.proves("ERR_MODAL_INVOCATION", "ERR_MODAL_LOOKUP", "ERR_MODAL_TIMEOUT")
 @pytest.mark.parametrize(
-    ("deployed", "name"),
+    ("path", "name"),
     [*(("control", name) for name in CASES), *(("input", name) for name in ON_BOTH)],
-    indirect=["deployed"],
 )
-def test_what_goes_wrong_is_got_over_or_told(house: House, name: str, tmp_path: Path) -> None:
-    case = CASES[name]
+def test_what_goes_wrong_is_got_over_or_told(
+    houses: Callable[[str], House], path: str, name: str, tmp_path: Path
+) -> None:
+    house, case = houses(path), CASES[name]
     asked = words(case.ref, tmp_path)
     if case.warm:
         assert house.run(case.ref, *asked).exit_code == 0
@@ -206,7 +213,6 @@ def test_what_goes_wrong_is_got_over_or_told(house: House, name: str, tmp_path: 
     check(house, case, result)
 
 
-@pytest.mark.parametrize("deployed", ["control"], indirect=True)
 def test_a_deployment_while_a_call_runs_takes_nothing_from_it(house: House, tmp_path: Path) -> None:
     before = house.deploy(DOC, "staging", "--status")["result"]["digest"]
     house.plane.fault("kill_mid_input")  # it has begun, and then has to wait for a container
@@ -230,7 +236,6 @@ def test_a_deployment_while_a_call_runs_takes_nothing_from_it(house: House, tmp_
 
 
 @pytest.mark.proves("ERR_MODAL_LOOKUP")
-@pytest.mark.parametrize("deployed", ["control"], indirect=True)
 def test_an_environment_that_is_not_there_is_not_looked_for_elsewhere(
     house: House, tmp_path: Path
 ) -> None:
