@@ -32,7 +32,7 @@ PROBE_S_MAX = 3.0  # the SDK itself takes most of a minute to notice that nobody
 PERFORM_S_MAX = 600  # of a step of a deployment, the image pulled
 LATE_S = 15.0  # for a request whose time is up to be cancelled where it runs, and answered
 END_S_MAX = 15.0  # for the process to cancel what is remote, and to end
-CHECK_S = 0.2  # between two looks at whether the wait is to end
+CHECK_S = 0.5  # between two looks at whether the wait is to end
 
 # What the SDK sees besides the three: nothing of the caller's.
 _ENVIRONMENT = {

@@ -37,6 +37,7 @@ PROCESSOR = "processors/llm/chat/v1"
 APP, ENVIRONMENT = "llm-chat-v1", "staging"
 DIGEST = "sha256:" + "d1" * 32
 UPLOADS = 500  # files in one request
+PATIENCE_S = 300
 LOOK_S = 0.1
 GOAL = """\
 schema: v1
@@ -204,7 +205,8 @@ def _upload(bench: Bench, made: World) -> None:
     with Session(bench.environ) as session:
         for first in range(0, len(found), UPLOADS):
             files = found[first : first + UPLOADS]
-            ticket = session.ask("upload", {"environment": ENVIRONMENT, "files": files})
+            asked: dict[str, Json] = {"environment": ENVIRONMENT, "files": files}
+            ticket = session.ask("upload", asked, within_s=PATIENCE_S)
             ticket.wait()
             ticket.take()
 
