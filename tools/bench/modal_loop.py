@@ -18,9 +18,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
-from typing import Self
 
 from orchestrator.modal.session import DEPLOYING, Session
 from orchestrator.world.records import Execution
@@ -31,8 +29,8 @@ from processors.protocol.remote import Left, Reply
 from processors.protocol.spawn import Ended, Tail
 from tests.fixtures.modal_images import Pusher, layer
 from tests.simulators.registry import Server
+from tools.bench.planes import ROOT, Plane
 
-ROOT = Path(os.environ["RUNFILES_DIR"]).resolve() / "_main"
 PROCESSOR = "processors/llm/chat/v1"
 APP, ENVIRONMENT = "llm-chat-v1", "staging"
 DIGEST = "sha256:" + "d1" * 32
@@ -64,36 +62,10 @@ def main() -> None:
         with (
             tempfile.TemporaryDirectory() as folder,
             Server(ROOT / "tools/images/crane") as registry,
-            Plane(folder) as plane,
+            Plane(folder, ENVIRONMENT, "--simulated") as plane,
         ):
             image = Pusher(registry.host).push(layer({"empty": b""}))
             _measure(Bench(Path(folder), plane, count), image)
-
-
-class Plane:
-    """A control plane with simulated containers, while the context lasts."""
-
-    def __init__(self, folder: str) -> None:
-        program = str(ROOT / "tools/modal_local/modal_local")
-        words = [program, "up", "--state", f"{folder}/state", "--environment", ENVIRONMENT]
-        self._process = subprocess.Popen([*words, "--simulated"], stdout=subprocess.PIPE)
-        assert self._process.stdout is not None
-        addresses = json.loads(self._process.stdout.readline())
-        self.server_url, self._admin_url = addresses["server_url"], addresses["admin_url"]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait()
-
-    def ask(self, path: str, body: Json = None) -> dict[str, Json]:
-        """Ask the admin port."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._admin_url + path, data)  # noqa: S310 - of loopback
-        with urllib.request.urlopen(request) as answer:  # noqa: S310 - likewise
-            return parse_object(answer.read(), "the state")
 
 
 class Bench:
@@ -110,11 +82,7 @@ class Bench:
         self.folder = folder
         self.plane = plane
         self.count = count
-        self.environ = {
-            "MODAL_SERVER_URL": plane.server_url,
-            "MODAL_TOKEN_ID": "ak-bench",
-            "MODAL_TOKEN_SECRET": "as-bench",
-        }
+        self.environ = plane.environ
         self._program = folder / "bench.runfiles/_main"
         self._program.mkdir(parents=True)
         shutil.copy(ROOT / "achieve", self._program)

@@ -156,11 +156,13 @@ _processor_layer = rule(
     },
 )
 
-# What every container has, and nothing of the caller's; a local child has the same.
+# What every container has, and nothing of the caller's; a local child has the same, but for its own
+# folder in the place of TMPDIR, where a processor works.
 _ENV = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "PYTHONHASHSEED": "0",
+    "TMPDIR": "/tmp",
     "TZ": "UTC",
 }
 
