@@ -145,19 +145,29 @@ def proof_of(goal: Goal, verdicts: dict[str, Verdict]) -> bytes:
 def _settle(world: World, goal: Goal, verdicts: dict[str, Verdict], head: Head) -> Standing | None:
     """Write down what follows; None if the verdicts are of a world that is no more."""
     with world.objects.placing() as placing:
-        kept = _place(placing, goal, verdicts)
+        kept = None if _is_proved(world, goal) else _place(placing, goal, verdicts)
         with world.ledger.writing() as transaction:
             now = world.ledger.goal(goal.name)
             if now is None or now.goal != goal.id or not _still(world, verdicts, head):
                 return None
             for kind, data in decide(now.status, goal, verdicts, head):
                 if kind == "goal.satisfied":
-                    assert kept is not None
+                    if kept is None:
+                        return None  # it was proved, and no longer is
                     data |= {"proved": list[Json](sorted(verdicts)), "proof": kept}
                 transaction.append(kind, data)
             after = world.ledger.goal(goal.name)
     assert after is not None
     return Standing(goal, verdicts, after.status, after.proof)
+
+
+def _is_proved(world: World, goal: Goal) -> bool:
+    """Whether the proof of a goal is there, so that no other one is needed."""
+    now = world.ledger.goal(goal.name)
+    if now is None or now.goal != goal.id or now.status != fold.SATISFIED:
+        return False
+    proof = world.ledger.artifact(goal_facts.proof_path(goal.name))
+    return proof is not None and world.objects.holds(proof.cid, proof.size_bytes)
 
 
 def _place(placing: Placing, goal: Goal, verdicts: dict[str, Verdict]) -> dict[str, Json] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +111,21 @@ def test_a_status_follows_from_verdicts_alone(world: World) -> None:
     assert document["goal"] == goal().id
     [verdict] = document["verdicts"]
     assert (verdict["name"], verdict["value"]) == ("there", "true")
+
+
+def test_a_proof_whose_bytes_are_gone_is_put_back(world: World) -> None:
+    standing.declare(world, goal())
+    put(world, A)
+    proved = standing.prove(world, "one")
+    assert proved.proof is not None
+    kept = world.objects.read(proved.proof)
+    os.unlink(world.objects.path(proved.proof))
+
+    again = standing.prove(world, "one")
+
+    assert again.proof == proved.proof
+    assert world.objects.read(proved.proof) == kept
+    assert types(world) == ["goal.declared", "goal.satisfied"]
 
 
 @pytest.mark.proves("WL-4")
