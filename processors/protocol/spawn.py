@@ -417,7 +417,7 @@ def _start(argv: Sequence[str], env: Mapping[str, str], memory_bytes_max: int) -
             setsigmask=(),
             setsigdef=_DEFAULT_SIGNALS,
         )
-        _watch(pid, life_read, memory_bytes_max)
+        exit_fd = _watch(pid, life_read, memory_bytes_max)
     except BaseException:
         for ends in pipes:
             for fd in ends:
@@ -432,13 +432,15 @@ def _start(argv: Sequence[str], env: Mapping[str, str], memory_bytes_max: int) -
         in_fd=in_write,
         out_fd=out_read,
         err_fd=err_read,
-        exit_fd=os.pidfd_open(pid),
+        exit_fd=exit_fd,
         life_fd=life_write,
     )
 
 
-def _watch(pid: int, life_fd: int, memory_bytes_max: int) -> None:
+def _watch(pid: int, life_fd: int, memory_bytes_max: int) -> int:
     """Limit a child, and have its group killed as soon as the other end of a pipe is closed.
+
+    Returns what is readable once it has ended. A child that cannot be watched is ended here.
 
     The kernel closes what a process had open when it ends, and sends whoever is set with F_SETOWN
     the signal set with F_SETSIG when something happens at the other end (fcntl(2)). The end that
@@ -450,6 +452,7 @@ def _watch(pid: int, life_fd: int, memory_bytes_max: int) -> None:
         fcntl.fcntl(life_fd, fcntl.F_SETOWN, -pid)
         flags = fcntl.fcntl(life_fd, fcntl.F_GETFL)
         fcntl.fcntl(life_fd, fcntl.F_SETFL, flags | os.O_ASYNC)
+        return os.pidfd_open(pid)
     except BaseException:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

@@ -224,6 +224,35 @@ def test_the_lane_is_asked_about_an_opt_in_whoever_declares_it(tmp_path: Path) -
     assert "execution.requested" not in types(tmp_path / "w")
 
 
+def limited(folder: Path, hard: int) -> Path:
+    """The program where so many files may be open at most, and a few unless it asks for more."""
+    found = folder / "limited"
+    words = f'ulimit -Sn 256 && ulimit -Hn {hard} && exec {STEPS_ACHIEVE} "$@"'
+    found.write_text(f"#!/bin/sh\n{words}\n")
+    found.chmod(0o755)
+    return found
+
+
+def test_as_many_files_may_be_open_as_the_jobs_need(tmp_path: Path) -> None:
+    put(tmp_path / "w")
+
+    found = achieve(
+        goal_file(tmp_path, LAST), world=tmp_path / "w", jobs=100, command=limited(tmp_path, 928)
+    )
+
+    assert found.result["executions"] > 0
+
+
+def test_more_jobs_than_may_have_their_files_open_are_refused(tmp_path: Path) -> None:
+    found = achieve(
+        goal_file(tmp_path, LAST), world=tmp_path / "w", jobs=100, command=limited(tmp_path, 927)
+    )
+
+    assert found.error == ("ERR_INPUTS", "bad_value", 2)
+    assert "up to 928 open files, and 927 are allowed" in found.message
+    assert not (tmp_path / "w").exists()
+
+
 @pytest.mark.parametrize("jobs", ["0", "4097", "two", "1_0", "-1"])
 def test_a_number_of_jobs_is_one(jobs: str, tmp_path: Path) -> None:
     goal = goal_file(tmp_path, LAST)

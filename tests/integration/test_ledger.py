@@ -215,6 +215,44 @@ def test_a_memo_key_finds_its_last_success_alone(ledger: Ledger) -> None:
     assert (reused.status, reused.memo_key) == ("reused", key)
 
 
+def test_those_that_run_in_a_prefix_or_around_it_are_found_and_no_others(ledger: Ledger) -> None:
+    prefixes = {
+        "outer": "/artifacts/a/",
+        "same": "/artifacts/a/b/",
+        "inner": "/artifacts/a/b/c/d/",
+        "like it": "/artifacts/a/bc/",
+        "beside": "/artifacts/a/x/b/",
+    }
+    for number, prefix in enumerate(prefixes.values()):
+        name = f"e-{number}"
+        append(ledger, lives.requested(name, prefix), lives.judged(name), lives.started(name))
+    append(ledger, *lives.success("e-9", "/artifacts/a/b/done/"))
+
+    found = [each.write_prefix for each in ledger.running_around("/artifacts/a/b/")]
+
+    assert found == [prefixes[name] for name in ("outer", "same", "inner")]
+    assert [each.write_prefix for each in ledger.running()] == list(prefixes.values())
+
+
+def test_few_that_run_are_not_looked_for_among_all_that_ran(ledger: Ledger) -> None:
+    statements: list[str] = []
+    ledger.file.connection.set_trace_callback(statements.append)
+
+    list(ledger.running_around("/artifacts/a/b/"))
+    ledger.running()
+
+    ledger.file.connection.set_trace_callback(None)
+    assert len(statements) == 2
+    plans = [
+        [row[3] for row in ledger.file.select(f"EXPLAIN QUERY PLAN {statement}")]
+        for statement in statements
+    ]
+    searches = [each for each in plans[0] if "executions" in each]
+    assert len(searches) == 2
+    assert all(each.startswith("SEARCH executions USING INDEX") for each in searches)
+    assert plans[1][0] == "SCAN executions USING INDEX executions_running"
+
+
 def test_everything_known_is_referred_to(ledger: Ledger) -> None:
     append(ledger, *lives.success("e-1", "/artifacts/one/"), lives.put("/artifacts/a", "x"))
     before = ledger.cids()
