@@ -11,8 +11,8 @@ from orchestrator.execution import answer, record, settle
 from orchestrator.execution.request import Request
 from orchestrator.execution.settle import Attempt
 from orchestrator.world import fold
-from orchestrator.world.objects import Placing
-from orchestrator.world.records import Execution
+from orchestrator.world.placing import Placing
+from orchestrator.world.records import Ahead, Execution
 from orchestrator.world.world import World
 from processors.protocol import digests, paths
 from processors.protocol.canonical import Json, parse_object
@@ -91,7 +91,7 @@ class Beginning:
             return None
         return found
 
-    def reuse(self, origin: Execution, placing: Placing) -> dict[str, Json]:
+    def reuse(self, origin: Execution, placing: Placing, ahead: Ahead) -> dict[str, Json]:
         """Give an earlier execution's contents this one's prefix; return the envelope."""
         payload, world = self._payload, self._world
         world.check_free(payload.write_prefix)
@@ -100,15 +100,21 @@ class Beginning:
             payload.execution_id, made, payload.write_prefix, dict(self._meta)
         )
         data = settle.reuse(placing, payload, made, envelope)
-        with world.ledger.writing() as transaction:
+        ahead = [*ahead, *world.place_ahead(placing)]
+        with world.ledger.writing(ahead) as transaction:
             self._check_unchanged()
             world.check_free(payload.write_prefix)
             for kind, fact in (*self._asked(), ("execution.reused", data)):
                 transaction.append(kind, fact)
         return envelope
 
-    def begin(self, gate: Gate | None) -> Attempt:
-        """Make the attempt's folder and write down that it starts, if its gate lets it."""
+    def begin(self, gate: Gate | None, ahead: Ahead) -> Attempt:
+        """Make the attempt's folder and write down that it starts, if its gate lets it.
+
+        Args:
+            gate: What it has to pass, if it is a step of a plan.
+            ahead: What its request refers to and is written ahead.
+        """
         payload, world = self._payload, self._world
         world.check_free(payload.write_prefix)
         number = 1 if self._before is None else self._before.attempt + 1
@@ -117,7 +123,7 @@ class Beginning:
         try:
             world.lay_out(staging, payload.artifacts, payload.write_prefix)
             begun = record.started(self._request, payload_hash, number, self._memo, self._meta)
-            with world.ledger.writing() as transaction:
+            with world.ledger.writing(ahead) as transaction:
                 self._check_unchanged()
                 world.check_free(payload.write_prefix)
                 refused = gate and gate.admit(world, transaction, payload.execution_id)

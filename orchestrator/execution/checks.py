@@ -90,8 +90,9 @@ class Tree:
         """
         if not self.holds(path):
             raise adapter_error("receipt_invalid", f"{path} is absent or no regular file")
-        with open(self._root + path, "rb") as file:
-            return file.read(DOCUMENT_BYTES_MAX + 1)
+        with open(self._root + path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size  # a larger buffer than needed costs its pages
+            return file.read(min(size, DOCUMENT_BYTES_MAX) + 1)
 
     def files(self, prefix: str) -> list[str]:
         """Everything under a prefix that is not a folder, sorted."""

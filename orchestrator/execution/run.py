@@ -26,7 +26,7 @@ from orchestrator.images import processors
 from orchestrator.images.processors import Processor
 from orchestrator.world import heads
 from orchestrator.world.ledger import utc_now
-from orchestrator.world.objects import Placing
+from orchestrator.world.placing import Placing
 from orchestrator.world.staging import Staging
 from orchestrator.world.world import World
 from processors.protocol import paths, spawn, supervisor
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from orchestrator.execution.begin import Gate
     from orchestrator.modal.session import Session
+    from orchestrator.world.records import Ahead
 
     class Worlds(Protocol):
         """Lends an open world, to one thread at a time. Whoever has it asks for no other."""
@@ -137,8 +138,9 @@ def run(
 
 
 def publish(world: World, setting: Setting, trail: Trail) -> None:
-    """Write the head down; what is settled stands even if that fails."""
+    """Leave the world at rest and write its head down; what is settled stands if that fails."""
     try:
+        world.wait()
         heads.publish(world.ledger, setting.signing_key, utc_now())
     except ContractError as lost:
         _say_unrecorded(trail, lost)
@@ -316,23 +318,23 @@ class _Execution:
             known = self._remember(payload, resolved)
             self._say_resolved(resolved)
             inputs = placing.write(canonical(payload.inputs))
-            placing.place()
+            ahead = world.place_ahead(placing)
             begun = Beginning(self._request, self._meta, world, payload, known, inputs)
             if (envelope := begun.recorded()) is not None:
                 self._trail.emit("execution.recorded")
                 return envelope
-            if (envelope := self._reused(begun, placing)) is not None:
+            if (envelope := self._reused(begun, placing, ahead)) is not None:
                 return envelope
-            return begun.begin(self._gate)
+            return begun.begin(self._gate, ahead)
 
-    def _reused(self, begun: Beginning, placing: Placing) -> dict[str, Json] | None:
+    def _reused(self, begun: Beginning, placing: Placing, ahead: Ahead) -> dict[str, Json] | None:
         """Answer with what an earlier execution made, if that is asked for and possible."""
         origin = begun.origin() if self._request.memo else None
         if origin is None:
             return None
         self._trail.emit("execution.reused", {"origin": origin.execution_id})
         self._meta.update(duration_ms=self._trail.elapsed_ms, reused_from=origin.execution_id)
-        return begun.reuse(origin, placing)
+        return begun.reuse(origin, placing, ahead)
 
     def _payload(self, world: World, placing: Placing) -> Payload:
         """Bring the named files and artifacts together with the inputs."""

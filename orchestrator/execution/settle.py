@@ -10,10 +10,10 @@ import os
 
 from orchestrator.execution import record
 from orchestrator.loop import settle as loop
-from orchestrator.world.objects import Placing
+from orchestrator.world.placing import Placing
 from orchestrator.world.staging import Staging
 from orchestrator.world.world import World
-from processors.protocol import digests, paths, shapes
+from processors.protocol import paths, shapes
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.envelope import Output, index_document
 from processors.protocol.payload import Payload
@@ -67,11 +67,11 @@ def success(
     with world.objects.placing() as placing:
         for output in outputs:
             placing.move(tree + output.path, output.cid, output.size_bytes)
-        index = _take(placing, tree, index_path)
-        receipt = _take(placing, tree, paths.receipt_path(payload.write_prefix))
+        index = placing.take(tree + index_path)
+        receipt = placing.take(tree + paths.receipt_path(payload.write_prefix))
         kept = keep(placing, envelope)
-        placing.place()
-        with world.ledger.writing() as transaction:
+        ahead = world.place_ahead(placing)
+        with world.ledger.writing(ahead) as transaction:
             for kind, data in (
                 (
                     "execution.outputs",
@@ -114,10 +114,10 @@ def failure(
     payload, staging = attempt.payload, attempt.staging
     tree = staging.tree if writer == "processor" else staging.own
     with world.objects.placing() as placing:
-        receipt = _take(placing, tree, paths.determinism_path(payload.execution_id))
+        receipt = placing.take(tree + paths.determinism_path(payload.execution_id))
         kept = keep(placing, envelope)
-        placing.place()
-        with world.ledger.writing() as transaction:
+        ahead = world.place_ahead(placing)
+        with world.ledger.writing(ahead) as transaction:
             replaces = "" if world.is_settled(payload.write_prefix) else payload.write_prefix
             transaction.append(
                 "execution.receipts",
@@ -154,12 +154,11 @@ def reuse(
     outputs: list[Output],
     envelope: dict[str, Json],
 ) -> dict[str, Json]:
-    """Return the data of ``execution.reused``, with everything placed that it refers to."""
+    """Return the data of ``execution.reused``, with everything taken that it refers to."""
     index = canonical(index_document(outputs)) + b"\n"
     place = paths.index_path(payload.write_prefix)
     index_file = record.file(place, *placing.write(index))
     kept = keep(placing, envelope)
-    placing.place()
     return record.reused(payload, shapes.members(envelope, "meta"), outputs, index_file, kept)
 
 
@@ -167,10 +166,3 @@ def keep(placing: Placing, envelope: dict[str, Json]) -> dict[str, Json]:
     """Take an envelope into the store; return the file that holds it."""
     execution_id = str(envelope["execution_id"])
     return record.file(paths.envelope_path(execution_id), *placing.write(canonical(envelope)))
-
-
-def _take(placing: Placing, tree: str, path: str) -> tuple[str, int]:
-    """Move a file that was checked, and say its content again from its bytes."""
-    cid, size_bytes = digests.of_file(tree + path)
-    placing.move(tree + path, cid, size_bytes)
-    return cid, size_bytes

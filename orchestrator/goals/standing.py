@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.goals.judging import Verdict
     from orchestrator.goals.snapshot import Snapshot
     from orchestrator.world.chain import Head
-    from orchestrator.world.objects import Placing
+    from orchestrator.world.placing import Placing
     from orchestrator.world.world import World
 
     type Fact = tuple[str, dict[str, Json]]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.loop.means import Means
     from orchestrator.loop.missing import Find
     from orchestrator.world.chain import Head
-    from orchestrator.world.objects import Placing
+    from orchestrator.world.placing import Placing
     from orchestrator.world.world import World
 
 

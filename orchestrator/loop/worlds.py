@@ -44,7 +44,7 @@ class Worlds:
         """Close them all, once they are back."""
         for _place in range(self._count_max):
             if (world := self._free.get()) is not None:
-                world.ledger.close()
+                world.close()
 
     @contextmanager
     def lend(self) -> Iterator[World]:
@@ -56,7 +56,7 @@ class Worlds:
         world = self._free.get()
         try:
             if world is not None and not world.ledger.file.is_current():
-                world.ledger.close()
+                world.close()
                 world = None
             if world is None:
                 world = self._open()
@@ -69,6 +69,6 @@ class Worlds:
         try:
             heads.check(world.ledger)
         except BaseException:
-            world.ledger.close()
+            world.close()
             raise
         return world

@@ -13,6 +13,7 @@ from contextlib import closing
 from orchestrator.world import facts, ledger_file
 from orchestrator.world.ledger import Ledger
 from orchestrator.world.projections import TABLES, Projections
+from processors.protocol import digests
 from processors.protocol.errors import ContractError
 
 TYPE_CHECKING = False
@@ -63,6 +64,9 @@ def _problems(ledger: Ledger, progress: Callable[[int], None]) -> Generator[str]
             yield f"SQLite's integrity check: {words!a}"
     if list(file.select(_SCHEMA)) != _own_schema():
         yield "the schema is not the one of a ledger"
+    for cid, data in ledger.ahead():
+        if digests.of_bytes(data) != cid:
+            yield f"what was written ahead as {cid!a} has another hash"
     yield from _refolded(ledger, progress)
     for table in TABLES:
         yield from _differences(ledger, table)

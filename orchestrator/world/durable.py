@@ -89,7 +89,16 @@ def sync_all(paths: list[str], fd: int) -> None:
     if len(paths) < MANY:
         for path in paths:
             sync(path)
-        return
+    else:
+        sync_system(fd)
+
+
+def sync_system(fd: int) -> None:
+    """Wait until all that was written to a file system is on the disk.
+
+    Args:
+        fd: Anything on it; an error of writing since it was opened is seen.
+    """
     import ctypes  # takes as long as several waits, so it is for many alone
 
     if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:

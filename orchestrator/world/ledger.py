@@ -15,7 +15,7 @@ from orchestrator.world.chain import BrokenChainError, Event, Head
 from orchestrator.world.fold import prefix_end
 from orchestrator.world.ledger_file import LedgerFile
 from orchestrator.world.projections import Projections
-from orchestrator.world.records import Artifact, Execution, Goal
+from orchestrator.world.records import Ahead, Artifact, Execution, Goal
 from processors.protocol.errors import ContractError, inputs_error
 
 TYPE_CHECKING = False
@@ -78,13 +78,29 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def writing(self) -> Writing:
+    def writing(self, ahead: Ahead | None = None) -> Writing:
         """One durable transaction: ``with ledger.writing() as transaction: ...``.
 
         What the block reads is what it writes on: no other writer gets between. If the block
         raises, nothing of it happened.
+
+        Args:
+            ahead: Contents that it writes ahead of their files (``Placing.place_ahead``).
         """
-        return Writing(self.file, self.head, self._projections, self._clock)
+        return Writing(self.file, self.head, self._projections, self._clock, ahead or [])
+
+    def ahead(self) -> Ahead:
+        """The contents that are written ahead of their files."""
+        return list(self.file.select("SELECT cid, data FROM ahead ORDER BY seq"))
+
+    def forget_ahead(self, count: int) -> None:
+        """Forget contents that were written ahead, for their files are on the disk by now.
+
+        Args:
+            count: How many events there were before that was waited for.
+        """
+        with self.writing():
+            self.file.run(ledger_file.DELETE_AHEAD, count)
 
     def reading(self) -> Reading:
         """One snapshot for several reads: ``with ledger.reading(): ...``."""
@@ -270,8 +286,14 @@ class Writing:
     """A block that reads, decides and appends, with nobody in between."""
 
     def __init__(
-        self, file: LedgerFile, head: Callable[[], Head], projections: Projections, clock: Clock
+        self,
+        file: LedgerFile,
+        head: Callable[[], Head],
+        projections: Projections,
+        clock: Clock,
+        ahead: Ahead,
     ) -> None:
+        self._ahead = ahead
         self._file = file
         self._read_head = head
         self._projections = projections
@@ -287,6 +309,8 @@ class Writing:
         try:
             self._head = self._read_head()
             self._at = self._clock()
+            for content in self._ahead:
+                self._file.run(ledger_file.INSERT_AHEAD, self._head.count + 1, *content)
         except BaseException:
             self._give_up()
             raise

@@ -32,6 +32,15 @@ CREATE TABLE events (
   hash TEXT NOT NULL
 ) STRICT"""
 
+# Small contents that events refer to and whose files may not be on the disk yet (``objects``). An
+# event is ``seq`` or later. They are no projection: nothing can tell them again.
+AHEAD = """\
+CREATE TABLE ahead (
+  seq INTEGER NOT NULL,
+  cid TEXT NOT NULL,
+  data BLOB NOT NULL
+) STRICT"""
+
 TRIGGERS = (
     """\
 CREATE TRIGGER events_are_dense BEFORE INSERT ON events
@@ -49,6 +58,8 @@ BEGIN SELECT raise(ABORT, 'events are never changed'); END""",
 ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
 INSERT = "INSERT INTO events VALUES (?, ?, ?)"
+INSERT_AHEAD = "INSERT INTO ahead VALUES (?, ?, ?)"
+DELETE_AHEAD = "DELETE FROM ahead WHERE seq <= ?"
 
 
 class LedgerFile:
@@ -173,7 +184,11 @@ def first(at: str) -> Event:
 
 
 def create_all(connection: sqlite3.Connection) -> None:
-    """Make everything but the table of events, in a transaction of the caller."""
+    """Make everything but the table of events, in a transaction of the caller.
+
+    Contents that were written ahead stay if they are there already.
+    """
+    connection.execute(AHEAD.replace("TABLE", "TABLE IF NOT EXISTS"))
     for text in TRIGGERS:
         connection.execute(text)
     Projections(connection, "main").create()
@@ -182,10 +197,11 @@ def create_all(connection: sqlite3.Connection) -> None:
 
 
 def drop_all(file: LedgerFile) -> None:
-    """Drop everything but the table of events, in a transaction of the caller."""
+    """Drop everything that events can tell again, in a transaction of the caller."""
     order = ("index", "trigger", "view", "table")  # what depends on others first
     found = file.select(
-        "SELECT type, name FROM sqlite_schema WHERE name != 'events' AND sql IS NOT NULL"
+        "SELECT type, name FROM sqlite_schema"
+        " WHERE name NOT IN ('events', 'ahead') AND sql IS NOT NULL"
     )
     for kind, name in sorted(found, key=lambda row: order.index(row[0])):
         quoted = name.replace('"', '""')

@@ -1,8 +1,13 @@
 """The bytes of a world, each file under the hash of its content.
 
-``<world>/store/<2 hex>/<62 hex>`` holds a content, read-only and never changed. What is placed is
-on the disk, whole, before it has its name; so whatever stops a process, a name means its content.
-Equal contents are stored once. Reading verifies.
+``<world>/store/<2 hex>/<62 hex>`` holds a content, read-only and never changed. A file is whole
+before it has its name; so whatever stops a process, a name means its content. Equal contents are
+stored once. Reading verifies.
+
+A content is on the disk before anything refers to it: as its file, or if it is small, as bytes in
+the very transaction that refers to it, so that there is one wait for the disk and not four more for
+each file. There the bytes stay until the file is known to be on the disk too. Where the machine
+went down before, whoever opens the world next puts the file back (``World``).
 
 Whoever places files holds the store's lock, shared, until what refers to them is committed to the
 ledger; collecting what nothing refers to takes it alone. So nothing is collected that somebody is
@@ -16,20 +21,19 @@ import os
 import stat
 
 from orchestrator.world import durable
+from orchestrator.world.placing import SCRATCH, Lasting, Placing, write_all
 from processors.protocol import digests
 from processors.protocol.errors import ContractError, inputs_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
-    from typing import Self
+    from collections.abc import Callable, Container, Iterable, Iterator
 
-READ_ONLY = 0o444
-LASTING_MAX = 1_024  # contents of which a process remembers that they are on the disk
+    from orchestrator.world.records import Ahead
+
 COLLECT_PATIENCE_S = 30.0  # how long a collection waits for writers
 
 _FOLDER = "store"
-_SCRATCH = ".new"  # within the store: what has no name yet
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -40,6 +44,13 @@ class Objects:
         self._world = os.path.abspath(world)
         self._root = os.path.join(self._world, _FOLDER)
         self.lasting = Lasting()
+        self._fd = -1
+
+    def close(self) -> None:
+        """Let go of what is open; no block may be open any more."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def placing(self) -> Placing:
         """A block that places files and keeps them from being collected until it is left.
@@ -108,9 +119,9 @@ class Objects:
         try:
             fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
-                _write(fd, first)
+                write_all(fd, first)
                 for chunk in chunks:
-                    _write(fd, chunk)
+                    write_all(fd, chunk)
             except BaseException:
                 os.unlink(target)
                 raise
@@ -150,7 +161,7 @@ class Objects:
                         os.unlink(self.path(cid))
                         count += 1
                         size_bytes += size
-                scratch = os.path.join(self._root, _SCRATCH)
+                scratch = os.path.join(self._root, SCRATCH)
                 for name in _names(scratch):  # of processes that were killed
                     os.unlink(os.path.join(scratch, name))
         except BlockingIOError:
@@ -158,6 +169,58 @@ class Objects:
         except OSError as error:
             raise self.unwritable(error) from None
         return count, size_bytes
+
+    def fd(self) -> int:
+        """The store, open since before the first content was written ahead here."""
+        if self._fd < 0:
+            self._fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self._fd
+
+    def put_back(self, ahead: Ahead) -> None:
+        """Give contents that were written ahead their files again, where these are not whole.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
+        """
+        broken = [
+            data
+            for cid, data in ahead
+            if not self.is_whole(cid, data) and digests.of_bytes(data) == cid
+        ]
+        if broken:
+            with self.placing() as placing:
+                for data in broken:
+                    placing.write(data)
+                placing.place()
+
+    def wait(self, cids: Iterable[str]) -> None:
+        """Wait until contents that were written ahead are on the disk as files.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
+        """
+        found = {}
+        for cid in cids:
+            try:
+                found[cid] = os.lstat(self.path(cid))
+            except FileNotFoundError:
+                pass  # collected, so nothing refers to it
+        files = [self.path(cid) for cid in found]
+        folders = {os.path.dirname(file) for file in files}
+        try:
+            durable.sync_all([*files, *sorted(folders), self._root], self.fd())
+        except OSError as error:
+            raise self.unwritable(error) from None
+        for cid, file in found.items():
+            self.lasting.add(cid, file)
+
+    def is_whole(self, cid: str, data: bytes) -> bool:
+        """Whether a content that is small has a file with just its bytes."""
+        try:
+            with open(self.path(cid), "rb", buffering=0) as file:
+                return file.read(len(data) + 1) == data
+        except OSError:
+            return False
 
     def path(self, cid: str) -> str:
         """Where a content lies, if it is there."""
@@ -175,171 +238,6 @@ class Objects:
             f"world {self._world!a}: the bytes of {cid} {what};"
             f" restore {self.path(cid)!a} from a copy, or remove it and make it again",
         )
-
-
-class Lasting:
-    """Names in a store that this process knows to be on the disk, so that it waits for each once.
-
-    A folder stays once it is there. A file can be collected, and come back by the hands of another
-    process that does not come to wait for its name; then it is another one, or was changed since.
-
-    Attributes:
-        folders: Folders of contents.
-    """
-
-    __slots__ = ("_files", "folders")
-
-    def __init__(self) -> None:
-        self.folders: set[str] = set()
-        self._files: dict[str, tuple[int, int]] = {}
-
-    def has(self, cid: str, found: os.stat_result) -> bool:
-        """Whether the file of a content that is there is the one that was waited for."""
-        return self._files.get(cid) == (found.st_ino, found.st_ctime_ns)
-
-    def add(self, cid: str, found: os.stat_result) -> None:
-        """Take note of a file whose name is on the disk."""
-        if len(self._files) == LASTING_MAX:
-            self._files.clear()
-        self._files[cid] = (found.st_ino, found.st_ctime_ns)
-
-
-class Placing:
-    """A block in which files come into the store. See ``Objects.placing``."""
-
-    def __init__(self, objects: Objects, root: str) -> None:
-        self._objects = objects
-        self._root = root
-        self._scratch = os.path.join(root, _SCRATCH)
-        self._lock = durable.Lock(root, shared=True)
-        self._waiting: dict[str, tuple[str, int]] = {}  # content id → file and size
-        self._own: list[str] = []  # files of ours that have no name yet
-
-    def __enter__(self) -> Self:
-        try:
-            if not os.path.isdir(self._scratch):
-                os.makedirs(self._scratch, exist_ok=True)
-                durable.sync(os.path.dirname(self._root))
-            self._lock.__enter__()
-        except OSError as error:
-            raise self._objects.unwritable(error) from None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            for file in self._own:
-                if os.path.exists(file):
-                    os.unlink(file)
-        finally:
-            self._lock.__exit__()
-
-    def move(self, file: str, cid: str, size_bytes: int) -> None:
-        """Take a file whose content the caller has checked; ``place`` moves it away.
-
-        It takes the place of what has its name already, whose bytes may have rotted. It must lie
-        in the world's folder, and nothing may write to it any more.
-        """
-        self._waiting.setdefault(cid, (file, size_bytes))
-
-    def copy(self, fd: int) -> tuple[str, int]:
-        """Copy what can be read from a descriptor; return its content id and size. Memory is flat.
-
-        Raises:
-            ContractError: ``ERR_INPUTS``: ``unreadable_file`` or ``world_unwritable``.
-        """
-        return self._take(_pieces(fd))
-
-    def write(self, data: bytes) -> tuple[str, int]:
-        """Take some bytes; return their content id and size.
-
-        Raises:
-            ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
-        """
-        cid = digests.of_bytes(data)
-        if cid in self._waiting or self._objects.holds(cid, len(data)):
-            self._waiting.setdefault(cid, ("", len(data)))
-            return cid, len(data)
-        return self._take(iter((data,)))
-
-    def place(self) -> None:
-        """Give what was taken its name; afterwards all of it is on the disk.
-
-        Raises:
-            ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
-        """
-        try:
-            self._place()
-        except OSError as error:
-            raise self._objects.unwritable(error) from None
-        self._waiting.clear()
-
-    def _place(self) -> None:
-        objects, lasting = self._objects, self._objects.lasting
-        there = {cid: objects.file(cid, size) for cid, (_, size) in self._waiting.items()}
-        # A file that was moved here was hashed just now; what is in its place may have rotted.
-        fresh = {
-            cid: file
-            for cid, (file, _) in self._waiting.items()
-            if there[cid] is None or (file and file not in self._own)
-        }
-        for file in fresh.values():
-            os.chmod(file, READ_ONLY)
-        durable.sync_all(list(fresh.values()), self._lock.fd)
-        # Also what another process has just put, which may not have come to wait for it.
-        rest = {
-            cid: found
-            for cid, found in there.items()
-            if found is not None and cid not in fresh and not lasting.has(cid, found)
-        }
-        folders = {os.path.dirname(objects.path(cid)) for cid in (*fresh, *rest)}
-        new = folders - lasting.folders
-        for folder in new:
-            os.makedirs(folder, exist_ok=True)
-        for cid, file in fresh.items():
-            os.rename(file, objects.path(cid))
-        durable.sync_all([*sorted(folders), *([self._root] if new else [])], self._lock.fd)
-        lasting.folders |= new
-        for cid, found in rest.items():
-            lasting.add(cid, found)
-
-    def _take(self, chunks: Iterator[bytes]) -> tuple[str, int]:
-        file = os.path.join(self._scratch, os.urandom(16).hex())
-        state = hashlib.sha256()
-        size = 0
-        try:
-            fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            self._own.append(file)
-            try:
-                for chunk in chunks:
-                    state.update(chunk)
-                    size += len(chunk)
-                    _write(fd, chunk)
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise self._objects.unwritable(error) from None
-        cid = "sha256:" + state.hexdigest()
-        self._waiting.setdefault(cid, (file, size))
-        return cid, size
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _pieces(fd: int) -> Iterator[bytes]:
-    while True:
-        try:
-            chunk = os.read(fd, digests.CHUNK_BYTES)
-        except OSError as error:
-            raise inputs_error(
-                "unreadable_file", f"a file to be stored: {error.strerror}"
-            ) from None
-        if not chunk:
-            return
-        yield chunk
 
 
 def _names(folder: str) -> list[str]:

@@ -1,6 +1,8 @@
-"""Rows of the projections, as values."""
+"""Rows of the ledger's file, as values: those of the projections, and contents written ahead."""
 
 from __future__ import annotations
+
+type Ahead = list[tuple[str, bytes]]  # content ids, and the bytes of each
 
 
 class Artifact:

@@ -15,7 +15,7 @@ import time
 
 from orchestrator.world import intake
 from orchestrator.world.file_stats import FileStats, stamp
-from orchestrator.world.objects import Placing
+from orchestrator.world.placing import Placing
 from orchestrator.world.world import World
 from processors.protocol import digests
 from processors.protocol.canonical import Json

@@ -1,6 +1,8 @@
 """One world, open: its ledger, the bytes that the ledger refers to, its attempts' folders.
 
 Nothing is visible but what the ledger says. Bytes come first, the fact that refers to them after.
+Small ones that come with the fact are forgotten there once their files have been waited for, many
+at once; whoever opens a world sees to it first that those files are what they should be.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ import os
 import stat
 
 from orchestrator.world.ledger import Ledger
-from orchestrator.world.objects import READ_ONLY, Objects, Placing
+from orchestrator.world.objects import Objects
+from orchestrator.world.placing import READ_ONLY, Placing
 from orchestrator.world.staging import Staging, StagingArea
 from processors.protocol import paths
 from processors.protocol.errors import inputs_error
@@ -18,6 +21,10 @@ from processors.protocol.payload import Artifact
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
+
+    from orchestrator.world.records import Ahead
+
+AHEAD_MAX = 64  # contents that are written ahead by one open world before it waits for their files
 
 
 class World:
@@ -37,12 +44,49 @@ class World:
         self.objects = Objects(self.ledger.folder)
         self.stagings = StagingArea(self.ledger.folder)
         self._id: str | None = None
+        try:
+            ahead = self.ledger.ahead()
+            self.objects.put_back(ahead)
+        except BaseException:
+            self.close()
+            raise
+        self._ahead = len(ahead)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what is open; what was settled stays so."""
         self.ledger.close()
+        self.objects.close()
+
+    def place_ahead(self, placing: Placing) -> Ahead:
+        """As ``Placing.place_ahead``; before, wait for the files of many at once now and then.
+
+        Raises:
+            ContractError: ``ERR_INPUTS``: as ``Placing.place_ahead``, or ``world_busy``.
+        """
+        if self._ahead >= AHEAD_MAX:
+            self.wait()
+        ahead = placing.place_ahead()
+        self._ahead += len(ahead)
+        return ahead
+
+    def wait(self) -> None:
+        """Wait for the files of all that is written ahead, by whomever, and forget it.
+
+        Raises:
+            ContractError: ``ERR_INPUTS``: ``world_unwritable`` or ``world_busy``.
+        """
+        with self.ledger.reading():
+            count, ahead = self.ledger.head().count, self.ledger.ahead()
+        if ahead:
+            self.objects.wait({cid for cid, _ in ahead})
+            self.ledger.forget_ahead(count)
+        self._ahead = 0
 
     def mark(self, staging: Staging) -> str:
         """What an attempt's processes carry: unlike any other's, in a copy of the world too."""

@@ -10,8 +10,11 @@ import pytest
 from orchestrator.world import durable, heads, ledger_file
 from orchestrator.world.ledger import Ledger
 from orchestrator.world.objects import Objects
+from orchestrator.world.placing import SMALL_MAX
 from processors.protocol import digests
 from tests.fixtures.lives import AT
+
+LARGE = b"x" * (SMALL_MAX + 1)
 
 type Step = tuple[str, str]
 
@@ -100,15 +103,16 @@ def placed(store: Objects, *contents: bytes) -> None:
         placing.place()
 
 
+@pytest.mark.parametrize("content", [b"words", LARGE])
 def test_a_name_that_another_process_gave_is_waited_for_once(
-    tmp_path: Path, steps: list[Step]
+    content: bytes, tmp_path: Path, steps: list[Step]
 ) -> None:
     store = Objects(str(tmp_path))
-    placed(Objects(str(tmp_path)), b"words")
-    placed(store, b"words")
+    placed(Objects(str(tmp_path)), content)
+    placed(store, content)
     steps.clear()
 
-    placed(store, b"words")
+    placed(store, content)
 
     assert steps == []
 
@@ -117,14 +121,14 @@ def test_a_name_that_came_back_by_another_process_is_waited_for_again(
     tmp_path: Path, steps: list[Step]
 ) -> None:
     store, other = Objects(str(tmp_path)), Objects(str(tmp_path))
-    folder = os.path.dirname(store.path(digests.of_bytes(b"words")))
-    placed(other, b"words")
-    placed(store, b"words")
+    folder = os.path.dirname(store.path(digests.of_bytes(LARGE)))
+    placed(other, LARGE)
+    placed(store, LARGE)
     store.collect(set[str])
-    placed(other, b"words")
+    placed(other, LARGE)
     steps.clear()
 
-    placed(store, b"words")
+    placed(store, LARGE)
 
     assert steps == [("sync", folder)]
 
@@ -185,12 +189,24 @@ def test_a_content_that_another_process_has_just_placed_is_relied_on_when_its_na
     for _ in range(2):
         store = Objects(str(tmp_path))  # as another process has it
         steps.clear()
-        with store.placing() as placing:
-            placing.write(b"x")
-            placing.place()
+        placed(store, LARGE)
 
     assert [what for what, _ in steps] == ["sync", "sync"]
     assert {path for _, path in steps} == {
         str(tmp_path / "store"),
-        os.path.dirname(store.path(digests.of_bytes(b"x"))),
+        os.path.dirname(store.path(digests.of_bytes(LARGE))),
     }
+
+
+def test_a_small_content_that_may_have_its_name_ahead_of_its_bytes_is_placed_again(
+    tmp_path: Path, steps: list[Step]
+) -> None:
+    with Objects(str(tmp_path)).placing() as placing:
+        placing.write(b"x")
+        placing.place_ahead()
+    assert "sync" not in [what for what, path in steps if path != str(tmp_path)]
+    steps.clear()
+
+    placed(Objects(str(tmp_path)), b"x")
+
+    assert expect_durable(steps) == 1

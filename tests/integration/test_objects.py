@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.world import objects
+from orchestrator.world import placing as placing_module
 from orchestrator.world.objects import Objects
 from processors.protocol import digests
 from processors.protocol.errors import ContractError
@@ -134,7 +135,7 @@ def test_a_content_of_another_size_is_replaced(store: Objects, half: bytes) -> N
 
 def test_what_is_not_placed_leaves_nothing(store: Objects) -> None:
     with store.placing() as placing:
-        placing.write(DATA)
+        placing.write(b"x" * (placing_module.SMALL_MAX + 1))
         assert len(scratch(store)) == 1
 
     assert scratch(store) == []

@@ -7,6 +7,9 @@ Then the same command runs to its end, and the world is judged beside one that n
 Killing processors and what SQLite does within a commit are not part of it: the first has nothing
 durable but its own folder (``tests/contracts/test_recovery.py``), the second is killed at random
 moments by ``tools/torture``.
+
+Those that are killed after an operation lose, before they go on, what their machine might have
+lost with them: the bytes of every file that nothing had waited for.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +31,15 @@ from orchestrator.cli import achieve
 from orchestrator.goals import goal_file as _preloaded  # noqa: F401 - so that no child imports it
 from orchestrator.loop import policy, readmit
 from orchestrator.world import audit, commitments, heads
+from orchestrator.world import world as world_module
 from orchestrator.world.file_stats import RECENT_NS
 from orchestrator.world.ledger import Ledger
+from orchestrator.world.objects import Objects
 from tests.fixtures.crashes import AFTER, BEFORE, Crash
 from tests.harness import MOCK, ROOT
 
 PARTS = 12  # shards; each takes every twelfth operation
+AHEAD_MAX = 4  # so few are written ahead that the second step has to wait for those of the first
 GOAL = """\
 schema: v1
 name: made
@@ -106,6 +112,7 @@ class Bench:
         counts = os.open(files[2], os.O_WRONLY)
         crash = Crash(str(world), at, when)
         crash.install()
+        world_module.AHEAD_MAX = AHEAD_MAX
         words = ("--goal", str(self.folder / "goal.yaml"), *MOCK, "--world", str(world), "--json")
         status = achieve.main(list(words), str(ROOT / "tests/fixtures"))
         os.write(counts, json.dumps({"seen": crash.seen, "missed": crash.missed}).encode())
@@ -163,6 +170,9 @@ def check_sound(world: Path) -> None:
         assert list(commitments.leases(ledger)) == []
         assert ledger.running() == []
         budget = commitments.budget(ledger, "made")
+        referred = ledger.cids()
+    for cid in referred:
+        assert Objects(str(world)).read(cid)
     assert budget is not None
     ended = [data for type_, data in told if type_ == "transition.settled"]
     assert budget.spent_micro_usd == sum(each["spent_micro_usd"] for each in ended)
@@ -178,6 +188,25 @@ def check_sound(world: Path) -> None:
     assert sorted(path.name for path in world.iterdir()) == [
         *(".staging", "head.json", "ledger.sqlite3", "sources.json", "store"),
     ]
+
+
+LOSSES: tuple[Callable[[Path], object], ...] = (
+    Path.unlink,
+    lambda file: file.write_bytes(b""),
+    lambda file: file.write_bytes(bytes(file.stat().st_size)),
+)
+
+
+def lose(world: Path, at: int) -> None:
+    """Damage the file of each content that is written ahead, or that nothing refers to."""
+    if not (world / "ledger.sqlite3").exists():
+        return
+    with Ledger(str(world), make=False) as ledger:
+        waited = ledger.cids() - {cid for cid, _ in ledger.ahead()}
+    for file in (world / "store").glob("[0-9a-f][0-9a-f]/*"):
+        if f"sha256:{file.parent.name}{file.name}" not in waited:
+            file.chmod(0o644)
+            LOSSES[at % len(LOSSES)](file)
 
 
 @pytest.mark.proves("WL-12", "F-8")
@@ -196,6 +225,8 @@ def test_killed_at_every_operation_it_ends_as_if_it_had_not_been(
         if killed.status == 0:
             assert at >= len(killed.seen)  # it has no such operation: this was all of them
             return
+        if when == AFTER:
+            lose(world, at)
         again = bench.run(world, None)
 
         assert killed.status == -signal.SIGKILL, what
@@ -213,7 +244,7 @@ def test_killed_at_every_operation_it_ends_as_if_it_had_not_been(
 OPERATIONS = {
     "chmod": 15,
     "fsync": 38,
-    "ledger": 45,
+    "ledger": 52,
     "mkdir": 33,
     "open": 11,
     "rename": 14,
@@ -234,5 +265,5 @@ def test_what_is_enumerated_is_everything(bench: Bench, tmp_path: Path) -> None:
     assert {kind: min(found[kind], least) for kind, least in OPERATIONS.items()} == OPERATIONS
     assert {*bench.run(tmp_path / "other", None).seen} == {*seen}
     with Ledger(str(bench.whole), make=False) as ledger:
-        assert seen.count("ledger INSERT INTO") == ledger.head().count
+        assert seen.count("ledger INSERT INTO events") == ledger.head().count
     check_sound(bench.whole)

@@ -11,12 +11,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from orchestrator.world import placing as placing_module
 from orchestrator.world.objects import Objects
+from orchestrator.world.placing import Placing
 from processors.protocol import digests
 from processors.protocol.errors import ContractError
 from tests.property.profile import searched
 
 CONTENTS = st.sampled_from([b"", b"a", b"b", b"ab", b"x" * 5_000])
+SMALL_MAX = 1  # of the contents above, some are small
+
 BATCHES = st.lists(CONTENTS, max_size=4)
 
 
@@ -35,19 +39,19 @@ class StoreMachine(RuleBasedStateMachine):
         """Leave nothing behind."""
         shutil.rmtree(self.world)
 
-    @rule(contents=BATCHES, refers=st.booleans())
-    def write(self, contents: list[bytes], *, refers: bool) -> None:
-        """Place some bytes, and perhaps commit a reference."""
+    @rule(contents=BATCHES, ahead=st.booleans(), refers=st.booleans())
+    def write(self, contents: list[bytes], *, ahead: bool, refers: bool) -> None:
+        """Place some bytes, and perhaps commit a reference. Small ones mend what was spoiled."""
         with self.store.placing() as placing:
             for content in contents:
                 assert placing.write(content) == (digests.of_bytes(content), len(content))
-            placing.place()
-            self.note(contents)
+            self.place(placing, contents, ahead=ahead)
+            self.spoiled -= {digests.of_bytes(data) for data in contents if len(data) <= SMALL_MAX}
             if refers:
                 self.referred |= {digests.of_bytes(content) for content in contents}
 
-    @rule(contents=BATCHES)
-    def move(self, contents: list[bytes]) -> None:
+    @rule(contents=BATCHES, ahead=st.booleans())
+    def move(self, contents: list[bytes], *, ahead: bool) -> None:
         """Place checked files, which take the place of what was spoiled."""
         with self.store.placing() as placing:
             for number, content in enumerate(contents):
@@ -55,8 +59,7 @@ class StoreMachine(RuleBasedStateMachine):
                 with open(file, "wb") as staged:
                     staged.write(content)
                 placing.move(file, digests.of_bytes(content), len(content))
-            placing.place()
-        self.note(contents)
+            self.place(placing, contents, ahead=ahead)
         self.spoiled -= {digests.of_bytes(content) for content in contents}
 
     @rule(contents=BATCHES)
@@ -124,9 +127,21 @@ class StoreMachine(RuleBasedStateMachine):
             else:
                 assert self.store.read(cid) == data
 
-    def note(self, contents: list[bytes]) -> None:
-        """Remember what is there now."""
+    def place(self, placing: Placing, contents: list[bytes], *, ahead: bool) -> None:
+        """Place what was taken, and remember what is there now."""
+        if ahead:
+            small = {digests.of_bytes(data): data for data in contents if len(data) <= SMALL_MAX}
+            written = placing.place_ahead()
+            assert len(written) <= len(small)  # without those that are known to be on the disk
+            assert small.items() >= dict(written).items()
+        else:
+            placing.place()
         self.placed |= {digests.of_bytes(content): content for content in contents}
+
+
+@pytest.fixture(autouse=True)
+def _few_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing_module, "SMALL_MAX", SMALL_MAX)
 
 
 TestStoreAgainstItsModel = StoreMachine.TestCase

@@ -37,27 +37,36 @@ def main() -> None:
     parser.add_argument("--only", default="")
     given = parser.parse_args()
     only = set(filter(None, given.only.split(",")))
+    with tempfile.TemporaryDirectory() as top:
+        measure(given, only, Path(top))
+
+
+def measure(given: argparse.Namespace, only: set[str], top: Path) -> None:
+    """Take the turns of every comparison, in folders below one."""
     built = Built()
     for name, tasks, chain in (("fan", given.fan, False), ("chain", given.chain, True)):
         if tasks:
             print(f"{name} of {tasks} tasks", flush=True)
-            side_by_side(Work(built, tasks, chain=chain), given.peers, given.rounds, only)
+            side_by_side(Work(built, tasks, chain=chain), given.peers, given.rounds, only, top)
     print("first result of one task, from nothing", flush=True)
-    side_by_side(Work(built, 1, chain=True), given.peers, 3 * given.rounds, only)
+    side_by_side(Work(built, 1, chain=True), given.peers, 3 * given.rounds, only, top)
     if given.settled:
         print(f"nothing to do at {given.settled} tasks", flush=True)
         nothing_to_do(Work(built, given.settled, chain=False), given.peers, given.rounds, only)
 
 
-def side_by_side(given: Work, peers: Path, rounds: int, only: set[str]) -> None:
+def side_by_side(given: Work, peers: Path, rounds: int, only: set[str], top: Path) -> None:
     """Let all sides run the tasks, each time in a fresh folder, and print their medians."""
     spent: dict[str, list[Cost]] = {}
-    for _ in range(rounds):
+    # No folder is removed before all is measured: ext4 gives out no inode again for a minute, and
+    # whoever makes files meanwhile pays for passing over those of the side before.
+    for number in range(rounds):
         for name, command in _chosen(given.sides(peers), only):
-            with tempfile.TemporaryDirectory() as folder:
-                given.prepare(Path(folder), ours=name == work.OURS)
-                spent.setdefault(name, []).append(run(command(Path(folder)), folder, peers))
-                given.check(Path(folder), ours=name == work.OURS)
+            folder = top / f"{given.tasks}-{number}-{name}"
+            folder.mkdir()
+            given.prepare(folder, ours=name == work.OURS)
+            spent.setdefault(name, []).append(run(command(folder), str(folder), peers))
+            given.check(folder, ours=name == work.OURS)
     _print(spent, given.tasks)
 
 

@@ -1,0 +1,244 @@
+"""Small contents written ahead of their files: durable with the fact, whatever the files were."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.world import audit, durable, intake, world
+from orchestrator.world.placing import SMALL_MAX
+from orchestrator.world.world import World
+from processors.protocol import digests
+from processors.protocol.errors import ContractError
+
+WORDS, CID = b"words", digests.of_bytes(b"words")
+LARGE = b"x" * (SMALL_MAX + 1)
+
+
+def settle(place: World, *contents: bytes) -> None:
+    """Make contents visible, each at a path of its own, written ahead where they are small."""
+    with place.objects.placing() as placing:
+        files = [placing.write(content) for content in contents]
+        ahead = place.place_ahead(placing)
+        with place.ledger.writing(ahead) as transaction:
+            for cid, size_bytes in files:
+                path = f"/artifacts/{cid.removeprefix('sha256:')}"
+                transaction.append("artifact.put", intake.fact(path, cid, size_bytes, None))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[World]:
+    with World(str(tmp_path / "w"), make=True) as made:
+        yield made
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was waited for from now on: a path, or the whole file system by a folder on it."""
+    seen: list[str] = []
+    sync, sync_system = durable.sync, durable.sync_system
+
+    def note(path: str) -> None:
+        seen.append(os.path.basename(path))
+        sync(path)
+
+    def note_system(fd: int) -> None:
+        seen.append("all by " + os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))
+        sync_system(fd)
+
+    monkeypatch.setattr(durable, "sync", note)
+    monkeypatch.setattr(durable, "sync_system", note_system)
+    return seen
+
+
+def test_a_small_content_is_in_the_transaction_and_has_its_file(
+    place: World, waits: list[str]
+) -> None:
+    settle(place, WORDS)
+
+    assert place.ledger.ahead() == [(CID, WORDS)]
+    assert place.objects.read(CID) == WORDS
+    assert os.stat(place.objects.path(CID)).st_mode & 0o777 == 0o444
+    assert waits == ["w"]  # the name of the store, when it was made
+    assert audit.problem(place.ledger) is None
+
+
+def test_a_large_content_is_waited_for_before_the_transaction(
+    place: World, waits: list[str]
+) -> None:
+    settle(place, LARGE)
+
+    assert place.ledger.ahead() == []
+    assert len(waits) == 4  # the store's name; the file; its folder, and the folder's own name
+
+
+def test_a_moved_file_is_written_ahead_and_takes_the_place_of_what_has_rotted(
+    place: World, tmp_path: Path
+) -> None:
+    settle(place, WORDS)
+    path = Path(place.objects.path(CID))
+    path.chmod(0o644)
+    path.write_bytes(b"WORDS")
+    moved = tmp_path / "w/moved"
+    moved.write_bytes(WORDS)
+    with place.objects.placing() as placing:
+        placing.move(str(moved), CID, len(WORDS))
+        ahead = placing.place_ahead()
+
+    assert ahead == [(CID, WORDS)]
+    assert place.objects.read(CID) == WORDS
+    assert not moved.exists()
+
+
+def test_a_transaction_that_raises_writes_nothing_ahead(place: World) -> None:
+    with place.objects.placing() as placing:
+        placing.write(WORDS)
+        with pytest.raises(LookupError), place.ledger.writing(placing.place_ahead()):
+            raise LookupError
+
+    assert place.ledger.ahead() == []
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "gone": Path.unlink,
+    "empty": lambda file: file.write_bytes(b""),
+    "zeros": lambda file: file.write_bytes(bytes(len(WORDS))),
+    "longer": lambda file: file.write_bytes(WORDS + b"x"),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_file_that_the_disk_never_got_is_put_back(how: str, place: World) -> None:
+    settle(place, WORDS)
+    file = Path(place.objects.path(CID))
+    file.chmod(0o644)
+    DAMAGE[how](file)
+    with pytest.raises(ContractError):
+        place.objects.read(CID)
+    place.close()
+
+    with World(place.ledger.folder, make=False) as again:
+        assert again.objects.read(CID) == WORDS
+        assert again.ledger.ahead() == [(CID, WORDS)]
+
+
+def test_a_file_that_was_waited_for_is_not_put_back(place: World) -> None:
+    settle(place, WORDS)
+    settle(place, *(b"%d" % number for number in range(world.AHEAD_MAX)))
+    settle(place, b"last")
+    os.unlink(place.objects.path(CID))
+    place.close()
+
+    with World(place.ledger.folder, make=False) as again, pytest.raises(ContractError) as caught:
+        again.objects.read(CID)
+    assert caught.value.reason == "world_corrupt"
+
+
+def test_after_many_all_of_them_are_waited_for_at_once(place: World, waits: list[str]) -> None:
+    contents = [b"%d" % number for number in range(world.AHEAD_MAX)]
+    settle(place, *contents)
+    assert len(place.ledger.ahead()) == world.AHEAD_MAX
+    waits.clear()
+
+    settle(place, b"next")
+
+    assert waits == ["all by store"]
+    assert [data for _, data in place.ledger.ahead()] == [b"next"]
+    settle(place, *contents)  # known to be on the disk
+    assert len(place.ledger.ahead()) == 1
+
+
+def test_what_an_earlier_process_wrote_ahead_is_waited_for_by_the_next(
+    place: World, waits: list[str]
+) -> None:
+    settle(place, *(b"%d" % number for number in range(world.AHEAD_MAX)))
+    place.close()
+    waits.clear()
+
+    with World(place.ledger.folder, make=False) as again:
+        settle(again, b"next")
+        assert waits == ["all by store"]
+        assert len(again.ledger.ahead()) == 1
+
+
+def test_a_world_at_rest_has_nothing_ahead(place: World, waits: list[str]) -> None:
+    settle(place, WORDS)
+    waits.clear()
+
+    place.wait()
+    place.wait()  # there is nothing more to wait for
+
+    name = os.path.basename(place.objects.path(CID))
+    assert waits == [name, CID[7:9], "store"]
+    assert place.ledger.ahead() == []
+
+
+def test_what_comes_while_others_are_waited_for_stays_ahead(
+    place: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with World(place.ledger.folder, make=False) as other:
+        settle(place, *(b"%d" % number for number in range(world.AHEAD_MAX)))
+        monkeypatch.setattr(durable, "sync_system", lambda _: settle(other, b"between"))
+
+        with place.objects.placing() as placing:
+            assert place.place_ahead(placing) == []
+
+    assert [data for _, data in place.ledger.ahead()] == [b"between"]
+
+
+def test_a_disk_that_fails_is_an_error_and_nothing_is_forgotten(
+    place: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(place, *(b"%d" % number for number in range(world.AHEAD_MAX)))
+
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(durable, "sync_system", fail)
+    with pytest.raises(ContractError) as caught:
+        settle(place, b"next")
+
+    assert (caught.value.code, caught.value.reason) == ("ERR_INPUTS", "world_unwritable")
+    assert len(place.ledger.ahead()) == world.AHEAD_MAX
+
+
+def test_projections_are_folded_anew_without_losing_it(place: World) -> None:
+    settle(place, WORDS)
+
+    place.ledger.rebuild()
+
+    assert place.ledger.ahead() == [(CID, WORDS)]
+    assert audit.problem(place.ledger) is None
+
+
+def test_a_world_of_the_format_before_gets_its_place(place: World) -> None:
+    place.ledger.file.run("DROP TABLE ahead")
+    place.ledger.file.run("PRAGMA user_version = 3")
+    place.close()
+
+    with World(place.ledger.folder, make=False) as again:
+        assert again.ledger.ahead() == []
+        assert audit.problem(again.ledger) is None
+
+
+def test_bytes_of_another_content_are_found_and_put_nowhere(place: World) -> None:
+    settle(place, WORDS)
+    place.ledger.file.run("UPDATE ahead SET data = ?", b"other")
+    os.unlink(place.objects.path(CID))
+    place.close()
+
+    with World(place.ledger.folder, make=False) as again:
+        assert [cid for cid, _ in again.objects.sizes()] == []
+        assert audit.problem(again.ledger) == f"what was written ahead as '{CID}' has another hash"
+
+
+def test_what_was_collected_meanwhile_is_forgotten(place: World) -> None:
+    settle(place, *(b"%d" % number for number in range(world.AHEAD_MAX)))
+    place.objects.collect(set[str])
+
+    settle(place, b"next")
+
+    assert [data for _, data in place.ledger.ahead()] == [b"next"]
