@@ -102,7 +102,8 @@ def _told(events: Iterator[Event], progress: Callable[[int], None]) -> Iterator[
 
 
 def _export(call: Call) -> Answer:
-    with Ledger(call.world, make=False) as ledger:
+    with World(call.world, make=False) as world:
+        ledger = world.ledger
         until = ledger.head()
         with call.progress("exported", until.count) as progress:
             for event in ledger.events(until=until.count):

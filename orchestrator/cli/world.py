@@ -126,6 +126,7 @@ def _rebuild(call: Call) -> Answer:
 
 def _gc(call: Call) -> Answer:
     with World(call.world, make=False) as world:
+        world.wait()  # or what is collected would be put back by the next who opens the world
         count, size_bytes = world.objects.collect(world.ledger.cids)
     result: dict[str, Json] = {"count": count, "size_bytes": size_bytes}
     return result, [f"collected  {count} content(s) that nothing refers to, {size_bytes} bytes"]

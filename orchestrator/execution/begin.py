@@ -99,6 +99,8 @@ class Beginning:
         envelope = answer.success(
             payload.execution_id, made, payload.write_prefix, dict(self._meta)
         )
+        for output in made:
+            placing.keep(output.cid, output.size_bytes)
         data = settle.reuse(placing, payload, made, envelope)
         ahead = [*ahead, *world.place_ahead(placing)]
         with world.ledger.writing(ahead) as transaction:

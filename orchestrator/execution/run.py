@@ -139,11 +139,11 @@ def run(
 
 def publish(world: World, setting: Setting, trail: Trail) -> None:
     """Leave the world at rest and write its head down; what is settled stands if that fails."""
-    try:
-        world.wait()
-        heads.publish(world.ledger, setting.signing_key, utc_now())
-    except ContractError as lost:
-        _say_unrecorded(trail, lost)
+    for act in (world.wait, lambda: heads.publish(world.ledger, setting.signing_key, utc_now())):
+        try:
+            act()
+        except ContractError as lost:
+            _say_unrecorded(trail, lost)
 
 
 def _say_unrecorded(trail: Trail, lost: ContractError) -> None:
@@ -313,6 +313,7 @@ class _Execution:
 
     def _begin(self, world: World, resolved: Resolved) -> Attempt | dict[str, Json]:
         """Bring the inputs in and begin; or what is known already."""
+        world.wait_if_many()  # while there is nothing that could be lost
         with world.objects.placing() as placing:
             payload = self._payload(world, placing)
             known = self._remember(payload, resolved)

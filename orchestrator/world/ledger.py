@@ -87,7 +87,7 @@ class Ledger:
         Args:
             ahead: Contents that it writes ahead of their files (``Placing.place_ahead``).
         """
-        return Writing(self.file, self.head, self._projections, self._clock, ahead or [])
+        return Writing(self.file, self.head, self._projections, self._clock, ahead)
 
     def ahead(self) -> Ahead:
         """The contents that are written ahead of their files."""
@@ -291,9 +291,9 @@ class Writing:
         head: Callable[[], Head],
         projections: Projections,
         clock: Clock,
-        ahead: Ahead,
+        ahead: Ahead | None = None,
     ) -> None:
-        self._ahead = ahead
+        self._ahead = ahead or ()
         self._file = file
         self._read_head = head
         self._projections = projections

@@ -27,7 +27,7 @@ from processors.protocol.errors import ContractError, inputs_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from orchestrator.world.records import Ahead
 
@@ -185,7 +185,7 @@ class Objects:
         broken = [
             data
             for cid, data in ahead
-            if not self.is_whole(cid, data) and digests.of_bytes(data) == cid
+            if digests.of_bytes(data) == cid and not self.is_whole(cid, data)
         ]
         if broken:
             with self.placing() as placing:
@@ -193,26 +193,31 @@ class Objects:
                     placing.write(data)
                 placing.place()
 
-    def wait(self, cids: Iterable[str]) -> None:
+    def wait(self, ahead: Ahead) -> None:
         """Wait until contents that were written ahead are on the disk as files.
 
+        A system tells of an error of writing once, and takes the file for written afterwards. So
+        after one the files are removed, and whoever comes next puts them back anew.
+
         Raises:
-            ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
+            ContractError: ``ERR_INPUTS``: ``world_unwritable``, or ``world_corrupt`` if what was
+                written ahead has another hash.
         """
-        found = {}
-        for cid in cids:
+        for cid, data in ahead:
+            if digests.of_bytes(data) != cid:
+                raise self._corrupt(cid, "that were written ahead are others")
+        self.put_back(ahead)
+        files = sorted({self.path(cid) for cid, _ in ahead})
+        folders = sorted({os.path.dirname(file) for file in files})
+        with self.placing():  # so that nothing is collected meanwhile
             try:
-                found[cid] = os.lstat(self.path(cid))
-            except FileNotFoundError:
-                pass  # collected, so nothing refers to it
-        files = [self.path(cid) for cid in found]
-        folders = {os.path.dirname(file) for file in files}
-        try:
-            durable.sync_all([*files, *sorted(folders), self._root], self.fd())
-        except OSError as error:
-            raise self.unwritable(error) from None
-        for cid, file in found.items():
-            self.lasting.add(cid, file)
+                found = {cid: os.lstat(self.path(cid)) for cid, _ in ahead}
+                durable.sync_all([*files, *folders, self._root], self.fd())
+            except OSError as error:
+                _remove(files)
+                raise self.unwritable(error) from None
+        for cid, status in found.items():
+            self.lasting.add(cid, status)
 
     def is_whole(self, cid: str, data: bytes) -> bool:
         """Whether a content that is small has a file with just its bytes."""
@@ -245,3 +250,11 @@ def _names(folder: str) -> list[str]:
         return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _remove(files: list[str]) -> None:
+    for file in files:
+        try:
+            os.unlink(file)
+        except OSError:
+            pass  # it is compared with what was written ahead in any case

@@ -6,12 +6,13 @@ hands back the bytes of the rest, for the transaction that is going to refer to 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 
 from orchestrator.world import durable
 from processors.protocol import digests
-from processors.protocol.errors import inputs_error
+from processors.protocol.errors import adapter_error, inputs_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
         def fd(self) -> int:
             """The store, open since before the first content was written ahead."""
+
+        def read(self, cid: str) -> bytes:
+            """The bytes of a small content, verified."""
 
         def unwritable(self, error: OSError) -> ContractError:
             """The error that says that it cannot be written."""
@@ -140,6 +144,15 @@ class Placing:
         self._waiting.setdefault(cid, _Taken(len(data), file=file, data=data, moved=True))
         return cid, len(data)
 
+    def keep(self, cid: str, size_bytes: int) -> None:
+        """Take a content that is there, and that something more is going to refer to.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_corrupt``: its bytes are gone, or are others.
+        """
+        data = self._store.read(cid) if size_bytes <= SMALL_MAX else None
+        self._waiting.setdefault(cid, _Taken(size_bytes, file="", data=data, moved=False))
+
     def copy(self, fd: int) -> tuple[str, int]:
         """Copy what can be read from a descriptor; return its content id and size. Memory is flat.
 
@@ -173,16 +186,19 @@ class Placing:
         self._waiting.clear()
 
     def place_ahead(self) -> Ahead:
-        """Give what was taken its name; afterwards what is large is on the disk.
+        """Give what was taken its name; afterwards what is large, or one of many, is on the disk.
 
         Returns:
-            What is small. ``Ledger.writing`` takes it into the transaction that refers to it.
+            What is not. ``Ledger.writing`` takes it into the transaction that refers to it.
 
         Raises:
-            ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
+            ContractError: ``ERR_INPUTS`` / ``world_unwritable``; ``ERR_ADAPTER_INVOCATION`` /
+                ``output_invalid``: a file that was moved is no more what it was.
         """
         ahead: Ahead = []
         small = [(cid, taken) for cid, taken in self._waiting.items() if taken.is_small()]
+        if len(small) >= durable.MANY:  # one wait for all of them is no more than the commit's
+            small = []
         try:
             self._store.fd()
             for cid, taken in small:
@@ -201,11 +217,16 @@ class Placing:
         return found is not None and self._store.lasting.has(cid, found)
 
     def _place_small(self, cid: str, taken: _Taken) -> bytes:
-        """Give a small content its name without waiting for anything; return its bytes."""
+        """Give a small content its name without waiting for anything; return its bytes.
+
+        A file that has its bytes stays: something may refer to it that has waited for it.
+        """
         if taken.data is None:
             with open(taken.file, "rb", buffering=0) as file:
                 taken.data = file.read(SMALL_MAX)
-        if taken.moved or not self._store.is_whole(cid, taken.data):
+            if digests.of_bytes(taken.data) != cid:
+                raise adapter_error("output_invalid", f"{cid} has changed since it was checked")
+        if not self._store.is_whole(cid, taken.data):
             file_, path = self._file(taken), self._store.path(cid)
             os.chmod(file_, READ_ONLY)
             try:
@@ -218,7 +239,8 @@ class Placing:
     def _file(self, taken: _Taken) -> str:
         """The file that a content lies in, in the world's folder."""
         if not taken.file:
-            assert taken.data is not None
+            if taken.data is None:
+                raise FileNotFoundError(errno.ENOENT, "a content is gone")
             taken.file, fd = self._make()
             try:
                 write_all(fd, taken.data)

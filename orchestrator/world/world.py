@@ -15,7 +15,7 @@ from orchestrator.world.objects import Objects
 from orchestrator.world.placing import READ_ONLY, Placing
 from orchestrator.world.staging import Staging, StagingArea
 from processors.protocol import paths
-from processors.protocol.errors import inputs_error
+from processors.protocol.errors import ContractError, inputs_error
 from processors.protocol.payload import Artifact
 
 TYPE_CHECKING = False
@@ -46,7 +46,10 @@ class World:
         self._id: str | None = None
         try:
             ahead = self.ledger.ahead()
-            self.objects.put_back(ahead)
+            try:
+                self.objects.put_back(ahead)
+            except ContractError:
+                pass  # it can be read; whoever waits for what is ahead puts it back or fails
         except BaseException:
             self.close()
             raise
@@ -64,27 +67,35 @@ class World:
         self.objects.close()
 
     def place_ahead(self, placing: Placing) -> Ahead:
-        """As ``Placing.place_ahead``; before, wait for the files of many at once now and then.
+        """As ``Placing.place_ahead``, and counted.
 
         Raises:
-            ContractError: ``ERR_INPUTS``: as ``Placing.place_ahead``, or ``world_busy``.
+            ContractError: As there.
         """
-        if self._ahead >= AHEAD_MAX:
-            self.wait()
         ahead = placing.place_ahead()
         self._ahead += len(ahead)
         return ahead
+
+    def wait_if_many(self) -> None:
+        """As ``wait``, once this world has written enough ahead to make it worth while.
+
+        Raises:
+            ContractError: As there.
+        """
+        if self._ahead >= AHEAD_MAX:
+            self.wait()
 
     def wait(self) -> None:
         """Wait for the files of all that is written ahead, by whomever, and forget it.
 
         Raises:
-            ContractError: ``ERR_INPUTS``: ``world_unwritable`` or ``world_busy``.
+            ContractError: ``ERR_INPUTS``: ``world_unwritable``, ``world_corrupt`` or
+                ``world_busy``; nothing is forgotten then.
         """
         with self.ledger.reading():
             count, ahead = self.ledger.head().count, self.ledger.ahead()
         if ahead:
-            self.objects.wait({cid for cid, _ in ahead})
+            self.objects.wait(ahead)
             self.ledger.forget_ahead(count)
         self._ahead = 0
 

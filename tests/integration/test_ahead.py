@@ -29,6 +29,13 @@ def settle(place: World, *contents: bytes) -> None:
                 transaction.append("artifact.put", intake.fact(path, cid, size_bytes, None))
 
 
+def many(place: World) -> None:
+    """Write so much ahead that it is to be waited for."""
+    for number in range(world.AHEAD_MAX):
+        settle(place, b"%d" % number)
+    assert len(place.ledger.ahead()) == world.AHEAD_MAX
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[World]:
     with World(str(tmp_path / "w"), make=True) as made:
@@ -127,8 +134,7 @@ def test_a_file_that_the_disk_never_got_is_put_back(how: str, place: World) -> N
 
 def test_a_file_that_was_waited_for_is_not_put_back(place: World) -> None:
     settle(place, WORDS)
-    settle(place, *(b"%d" % number for number in range(world.AHEAD_MAX)))
-    settle(place, b"last")
+    place.wait()
     os.unlink(place.objects.path(CID))
     place.close()
 
@@ -137,31 +143,97 @@ def test_a_file_that_was_waited_for_is_not_put_back(place: World) -> None:
     assert caught.value.reason == "world_corrupt"
 
 
-def test_after_many_all_of_them_are_waited_for_at_once(place: World, waits: list[str]) -> None:
-    contents = [b"%d" % number for number in range(world.AHEAD_MAX)]
+def test_what_something_refers_to_already_keeps_its_file(place: World, tmp_path: Path) -> None:
+    settle(place, WORDS)
+    place.wait()
+    before = os.stat(place.objects.path(CID))
+    moved = tmp_path / "w/moved"
+    moved.write_bytes(WORDS)
+    with place.objects.placing() as placing:
+        placing.move(str(moved), CID, len(WORDS))
+        ahead = placing.place_ahead()
+
+    assert ahead == [(CID, WORDS)]
+    after = os.stat(place.objects.path(CID))
+    assert (before.st_ino, before.st_ctime_ns) == (after.st_ino, after.st_ctime_ns)
+
+
+def test_a_moved_file_that_is_not_what_was_checked_is_refused(place: World, tmp_path: Path) -> None:
+    moved = tmp_path / "w/moved"
+    moved.write_bytes(b"words!")
+    with place.objects.placing() as placing:
+        placing.move(str(moved), CID, len(WORDS))
+        with pytest.raises(ContractError) as caught:
+            placing.place_ahead()
+
+    assert (caught.value.code, caught.value.reason) == (
+        "ERR_ADAPTER_INVOCATION",
+        "output_invalid",
+    )
+    assert list(place.objects.sizes()) == []
+
+
+def test_so_many_that_one_wait_is_nothing_are_not_written_ahead(
+    place: World, waits: list[str]
+) -> None:
+    contents = [b"%d" % number for number in range(4 * durable.MANY)]
     settle(place, *contents)
-    assert len(place.ledger.ahead()) == world.AHEAD_MAX
+
+    assert place.ledger.ahead() == []
+    assert waits == ["w", "all by store", "all by store"]  # their bytes, their names
+    assert all(place.objects.read(digests.of_bytes(data)) == data for data in contents)
+
+
+def test_a_content_that_is_there_is_kept(place: World, waits: list[str]) -> None:
+    with place.objects.placing() as placing:
+        files = [placing.write(content) for content in (WORDS, LARGE)]
+        placing.place_ahead()
+    waits.clear()
+    with World(place.ledger.folder, make=False) as other, other.objects.placing() as placing:
+        for cid, size_bytes in files:
+            placing.keep(cid, size_bytes)
+
+        assert placing.place_ahead() == [(CID, WORDS)]
+        large = files[1][0]
+        assert waits == [large[7:9], "store"]
+        with pytest.raises(ContractError) as caught:
+            placing.keep(digests.of_bytes(b"gone"), 4)
+    assert caught.value.reason == "world_corrupt"
+
+
+def test_after_many_all_of_them_are_waited_for_at_once(place: World, waits: list[str]) -> None:
+    many(place)
     waits.clear()
 
+    place.wait_if_many()
     settle(place, b"next")
 
     assert waits == ["all by store"]
     assert [data for _, data in place.ledger.ahead()] == [b"next"]
-    settle(place, *contents)  # known to be on the disk
+    settle(place, b"0")  # known to be on the disk
     assert len(place.ledger.ahead()) == 1
+
+
+def test_few_are_not_waited_for(place: World, waits: list[str]) -> None:
+    settle(place, WORDS)
+    waits.clear()
+
+    place.wait_if_many()
+
+    assert waits == []
 
 
 def test_what_an_earlier_process_wrote_ahead_is_waited_for_by_the_next(
     place: World, waits: list[str]
 ) -> None:
-    settle(place, *(b"%d" % number for number in range(world.AHEAD_MAX)))
+    many(place)
     place.close()
     waits.clear()
 
     with World(place.ledger.folder, make=False) as again:
-        settle(again, b"next")
+        again.wait_if_many()
         assert waits == ["all by store"]
-        assert len(again.ledger.ahead()) == 1
+        assert again.ledger.ahead() == []
 
 
 def test_a_world_at_rest_has_nothing_ahead(place: World, waits: list[str]) -> None:
@@ -180,11 +252,10 @@ def test_what_comes_while_others_are_waited_for_stays_ahead(
     place: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with World(place.ledger.folder, make=False) as other:
-        settle(place, *(b"%d" % number for number in range(world.AHEAD_MAX)))
+        many(place)
         monkeypatch.setattr(durable, "sync_system", lambda _: settle(other, b"between"))
 
-        with place.objects.placing() as placing:
-            assert place.place_ahead(placing) == []
+        place.wait()
 
     assert [data for _, data in place.ledger.ahead()] == [b"between"]
 
@@ -192,17 +263,45 @@ def test_what_comes_while_others_are_waited_for_stays_ahead(
 def test_a_disk_that_fails_is_an_error_and_nothing_is_forgotten(
     place: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle(place, *(b"%d" % number for number in range(world.AHEAD_MAX)))
+    settle(place, WORDS)
 
-    def fail(_: int) -> None:
+    def fail(_: str) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(durable, "sync_system", fail)
-    with pytest.raises(ContractError) as caught:
-        settle(place, b"next")
+    with monkeypatch.context() as failing:
+        failing.setattr(durable, "sync", fail)
+        for _ in range(2):
+            with pytest.raises(ContractError) as caught:
+                place.wait()
+            assert (caught.value.code, caught.value.reason) == ("ERR_INPUTS", "world_unwritable")
+            assert place.ledger.ahead() == [(CID, WORDS)]
+            # What the system took for written is not relied on.
+            assert not os.path.exists(place.objects.path(CID))
+    place.wait()
 
-    assert (caught.value.code, caught.value.reason) == ("ERR_INPUTS", "world_unwritable")
-    assert len(place.ledger.ahead()) == world.AHEAD_MAX
+    assert place.ledger.ahead() == []
+    assert place.objects.read(CID) == WORDS
+
+
+def test_a_world_that_cannot_be_written_can_be_read(
+    place: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(place, WORDS)
+    os.unlink(place.objects.path(CID))
+
+    def fail(_: str) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(durable, "sync", fail)
+        with World(place.ledger.folder, make=False) as again:
+            assert again.ledger.artifact(f"/artifacts/{CID.removeprefix('sha256:')}") is not None
+            with pytest.raises(ContractError):
+                again.objects.read(CID)
+            with pytest.raises(ContractError) as caught:
+                again.wait()
+    assert caught.value.reason == "world_unwritable"
+    assert place.ledger.ahead() == [(CID, WORDS)]
 
 
 def test_projections_are_folded_anew_without_losing_it(place: World) -> None:
@@ -233,12 +332,17 @@ def test_bytes_of_another_content_are_found_and_put_nowhere(place: World) -> Non
     with World(place.ledger.folder, make=False) as again:
         assert [cid for cid, _ in again.objects.sizes()] == []
         assert audit.problem(again.ledger) == f"what was written ahead as '{CID}' has another hash"
+        with pytest.raises(ContractError) as caught:
+            again.wait()
+        assert caught.value.reason == "world_corrupt"
+        assert len(again.ledger.ahead()) == 1
 
 
-def test_what_was_collected_meanwhile_is_forgotten(place: World) -> None:
-    settle(place, *(b"%d" % number for number in range(world.AHEAD_MAX)))
-    place.objects.collect(set[str])
+def test_a_content_that_is_lost_before_it_was_waited_for_is_put_back(place: World) -> None:
+    settle(place, WORDS)
+    os.unlink(place.objects.path(CID))
 
-    settle(place, b"next")
+    place.wait()
 
-    assert [data for _, data in place.ledger.ahead()] == [b"next"]
+    assert place.objects.read(CID) == WORDS
+    assert place.ledger.ahead() == []
