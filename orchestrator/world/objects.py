@@ -5,7 +5,7 @@ before it has its name; so whatever stops a process, a name means its content. E
 stored once. Reading verifies.
 
 A content is on the disk before anything refers to it: as its file, or if it is small, as bytes in
-the very transaction that refers to it, so that there is one wait for the disk and not four more for
+the very transaction that refers to it, so that there is one wait for the disk and not two more for
 each file. There the bytes stay until the file is known to be on the disk too. Where the machine
 went down before, whoever opens the world next puts the file back (``World``).
 
