@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.world import audit, durable, intake, world
 from orchestrator.world.placing import SMALL_MAX
+from orchestrator.world.records import Ahead
 from orchestrator.world.world import World
 from processors.protocol import digests
 from processors.protocol.errors import ContractError
@@ -27,6 +28,15 @@ def settle(place: World, *contents: bytes) -> None:
             for cid, size_bytes in files:
                 path = f"/artifacts/{cid.removeprefix('sha256:')}"
                 transaction.append("artifact.put", intake.fact(path, cid, size_bytes, None))
+
+
+def move(place: World, data: bytes) -> Ahead:
+    """Move a file into the store that had been checked to hold ``WORDS``."""
+    file = Path(place.ledger.folder, "moved")
+    file.write_bytes(data)
+    with place.objects.placing() as placing:
+        placing.move(str(file), CID, len(WORDS))
+        return placing.place_ahead()
 
 
 def many(place: World) -> None:
@@ -83,21 +93,16 @@ def test_a_large_content_is_waited_for_before_the_transaction(
 
 
 def test_a_moved_file_is_written_ahead_and_takes_the_place_of_what_has_rotted(
-    place: World, tmp_path: Path
+    place: World,
 ) -> None:
     settle(place, WORDS)
     path = Path(place.objects.path(CID))
     path.chmod(0o644)
     path.write_bytes(b"WORDS")
-    moved = tmp_path / "w/moved"
-    moved.write_bytes(WORDS)
-    with place.objects.placing() as placing:
-        placing.move(str(moved), CID, len(WORDS))
-        ahead = placing.place_ahead()
 
-    assert ahead == [(CID, WORDS)]
+    assert move(place, WORDS) == [(CID, WORDS)]
     assert place.objects.read(CID) == WORDS
-    assert not moved.exists()
+    assert not Path(place.ledger.folder, "moved").exists()
 
 
 def test_a_transaction_that_raises_writes_nothing_ahead(place: World) -> None:
@@ -143,28 +148,19 @@ def test_a_file_that_was_waited_for_is_not_put_back(place: World) -> None:
     assert caught.value.reason == "world_corrupt"
 
 
-def test_what_something_refers_to_already_keeps_its_file(place: World, tmp_path: Path) -> None:
+def test_what_something_refers_to_already_keeps_its_file(place: World) -> None:
     settle(place, WORDS)
     place.wait()
     before = os.stat(place.objects.path(CID))
-    moved = tmp_path / "w/moved"
-    moved.write_bytes(WORDS)
-    with place.objects.placing() as placing:
-        placing.move(str(moved), CID, len(WORDS))
-        ahead = placing.place_ahead()
 
-    assert ahead == [(CID, WORDS)]
+    assert move(place, WORDS) == [(CID, WORDS)]
     after = os.stat(place.objects.path(CID))
     assert (before.st_ino, before.st_ctime_ns) == (after.st_ino, after.st_ctime_ns)
 
 
-def test_a_moved_file_that_is_not_what_was_checked_is_refused(place: World, tmp_path: Path) -> None:
-    moved = tmp_path / "w/moved"
-    moved.write_bytes(b"words!")
-    with place.objects.placing() as placing:
-        placing.move(str(moved), CID, len(WORDS))
-        with pytest.raises(ContractError) as caught:
-            placing.place_ahead()
+def test_a_moved_file_that_is_not_what_was_checked_is_refused(place: World) -> None:
+    with pytest.raises(ContractError) as caught:
+        move(place, b"words!")
 
     assert (caught.value.code, caught.value.reason) == (
         "ERR_ADAPTER_INVOCATION",
