@@ -127,7 +127,7 @@ class Placing:
     def move(self, file: str, cid: str, size_bytes: int) -> None:
         """Take a file whose content the caller has checked; it is moved when it is placed.
 
-        It takes the place of what has its name already, whose bytes may have rotted. It must lie
+        It takes the place of what has its name already where those bytes have rotted. It must lie
         in the world's folder, and nothing may write to it any more.
         """
         self._waiting.setdefault(cid, _Taken(size_bytes, file=file, data=None, moved=True))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -222,6 +224,22 @@ def test_a_single_output_may_be_removed_and_its_bytes_collected(tmp_path: Path) 
     entries = world_command("log", output, world=tmp_path).items
     assert [entry["change"] for entry in entries] == ["put", "removed"]
     assert ledger("verify", world=tmp_path).result
+
+
+def test_what_is_collected_stays_so_even_if_a_killed_process_had_written_it_ahead(
+    tmp_path: Path,
+) -> None:
+    zoo("good", world=tmp_path, prefix="/artifacts/zoo/")
+    output = "/artifacts/zoo/outputs/seen.txt"
+    [found] = world_command("ls", output, world=tmp_path).items
+    cid = found["cid"]
+    data = (tmp_path / "store" / cid[7:9] / cid[9:]).read_bytes()
+    world_command("rm", output, world=tmp_path)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection, connection:
+        connection.execute("INSERT INTO ahead VALUES (?, ?, ?)", (1, cid, data))
+
+    assert world_command("gc", world=tmp_path).result["count"] == 1
+    assert world_command("gc", world=tmp_path).result == {"count": 0, "size_bytes": 0}
 
 
 def test_ls_lists_by_segments(filled: Path, files: Path) -> None:
