@@ -46,7 +46,8 @@ class Ledger:
         """Open a ledger.
 
         Args:
-            folder: The world's folder.
+            folder: The world's folder, which links may lead to. They are followed once, here: below
+                it a link is nothing of ours.
             make: Whether to make the world if the folder holds none.
             clock: Tells the time that events are written with.
 
@@ -54,7 +55,7 @@ class Ledger:
             ContractError: ``ERR_INPUTS``: ``world_absent``, ``world_format``, ``world_corrupt``,
                 ``world_unwritable`` or ``world_busy``.
         """
-        self.folder = os.path.abspath(folder)
+        self.folder = os.path.realpath(folder)
         self._clock = clock
         if not ledger_file.exists(self.folder):
             if not make:

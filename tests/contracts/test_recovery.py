@@ -99,6 +99,40 @@ def test_what_had_finished_is_settled_from_its_receipt_and_not_run_again(tmp_pat
     assert facts(tmp_path).count("execution.abandoned") == 0
 
 
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A world that lies on another disk, as it were."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "home").symlink_to("disk")
+    return tmp_path / "home" / "w"
+
+
+def test_a_world_behind_a_link_is_that_world(linked: Path, tmp_path: Path) -> None:
+    first = zoo("good", *ID, world=linked)
+    again = zoo("good", *ID, world=tmp_path / "disk" / "w")
+
+    assert first.exit_code == again.exit_code == 0
+    assert first.output("seen.txt") == b"seen\n"
+    assert "processor.start" not in traces.names(again)
+
+
+def test_what_had_finished_behind_a_link_is_settled(linked: Path) -> None:
+    killed(linked, "finish_and_hang", "processor.log")
+
+    again = zoo("finish_and_hang", *ID, world=linked)
+
+    assert again.output("seen.txt") == b"seen\n"
+    assert "processor.start" not in traces.names(again)
+
+
+def test_a_link_that_leads_nowhere_is_no_world(tmp_path: Path) -> None:
+    (tmp_path / "w").symlink_to("w")
+
+    refused = zoo("good", world=tmp_path / "w")
+
+    assert refused.error == ("ERR_INPUTS", "world_unwritable")
+
+
 def test_an_error_of_its_own_is_settled_likewise(tmp_path: Path) -> None:
     killed(tmp_path, "fail_and_hang", "processor.log")
 
