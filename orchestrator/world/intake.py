@@ -143,7 +143,8 @@ def _files(folder: str) -> Iterator[str]:
         elif entry.is_file(follow_symlinks=False):
             yield entry.path
         else:
-            raise _unreadable(entry.path, "neither a file nor a folder")
+            what = "a link" if entry.is_symlink() else "neither a file nor a folder"
+            raise _unreadable(entry.path, f"{what}; files and folders alone are brought in")
 
 
 def _unreadable(path: str, why: str) -> ContractError:

@@ -149,8 +149,8 @@ def undecodable(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason", "says"),
     [
-        (linked, "unreadable_file", "link"),
-        (piped, "unreadable_file", "pipe"),
+        (linked, "unreadable_file", "a link; files"),
+        (piped, "unreadable_file", "neither"),
         (escaped, "path_bad_percent", "a%20b"),
         (twice, "unwritable_target", "have one world path"),
         (undecodable, "path_bad_character", ""),
