@@ -7,6 +7,7 @@ command prints, so that a stream that was cut is noticed.
 from __future__ import annotations
 
 import os
+import select
 
 from processors.protocol import shapes
 from processors.protocol.canonical import Json, canonical
@@ -114,12 +115,21 @@ def _print(text: bytes) -> bool:
 
 def _write(data: bytes) -> bool:
     view = memoryview(data)
-    try:
-        while view:
+    while view:
+        try:
             view = view[os.write(1, view) :]
-    except OSError:
-        return False  # nobody reads stdout; the exit status must say that it got nothing
+        except BlockingIOError:
+            _wait_for_stdout()
+        except OSError:
+            return False  # nobody reads stdout; the exit status must say that it got nothing
     return True
+
+
+def _wait_for_stdout() -> None:
+    """Wait until stdout takes more; whoever shares it may have told it not to wait by itself."""
+    poll = select.poll()
+    poll.register(1, select.POLLOUT)
+    poll.poll()
 
 
 def _summary(envelope: dict[str, Json]) -> str:

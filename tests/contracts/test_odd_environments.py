@@ -1,0 +1,36 @@
+"""A caller whose machine, shell or daemon is unusual, and right all the same."""
+
+from __future__ import annotations
+
+import os
+import select
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.programs import WORLD, world_command
+from tests.harness import finish, start
+
+FILE = "/artifacts/in/file"
+
+
+@pytest.mark.proves("EV-9")
+def test_a_stdout_that_does_not_wait_by_itself_gets_every_byte(tmp_path: Path) -> None:
+    data, world = b"more than a pipe holds" * 50_000, tmp_path / "w"
+    (tmp_path / "file").write_bytes(data)
+    assert world_command("put", str(tmp_path / "file"), FILE, world=world).exit_code == 0
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with start("cat", FILE, world=world, command=WORLD, stdout=writer) as process:
+        while select.select([], [writer], [], 0)[1] or is_awake(process.pid):
+            pass  # until the pipe is full, and it has noticed
+        os.close(writer)
+        with open(reader, "rb") as stdout:
+            assert stdout.read() == data
+        assert finish(process, world=world).exit_code == 0
+
+
+def is_awake(pid: int) -> bool:
+    """Whether a process neither waits for something nor has ended."""
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
+    return state[0] not in "SZ"
