@@ -128,6 +128,7 @@ def run_alone(command: Command, argv: list[str]) -> int:
 
 def _prepare() -> None:
     output.keep_standard_streams()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a child whose end is ignored has no status
     for signum in _SIGNALS:
         signal.signal(signum, _stop)
 

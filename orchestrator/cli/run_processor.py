@@ -72,6 +72,7 @@ def main(argv: list[str], root: str) -> int:
     """
     output.keep_standard_streams()
     stop = Stop()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a child whose end is ignored has no status
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, stop.request)
     as_json = "--json" in argv

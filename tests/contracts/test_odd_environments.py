@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import select
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.programs import WORLD, world_command
-from tests.harness import finish, start
+from tests.harness import ZOO_COMMAND, finish, start, zoo_words
 
 FILE = "/artifacts/in/file"
+START_FILE = ZOO_COMMAND.parent / "run_processor.tree" / "start.py"
 
 
 @pytest.mark.proves("EV-9")
@@ -34,3 +37,17 @@ def is_awake(pid: int) -> bool:
     """Whether a process neither waits for something nor has ended."""
     state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
     return state[0] not in "SZ"
+
+
+def test_a_caller_that_ignores_the_end_of_its_children_changes_nothing(tmp_path: Path) -> None:
+    # Not through the launcher, for a shell may put the signal back.
+    program = (sys.executable, "-I", "-S", "-B", str(START_FILE))
+    with start(
+        *(*program[1:], *zoo_words("good")),
+        world=tmp_path,
+        command=Path(program[0]),
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+    ) as process:
+        result = finish(process, world=tmp_path)
+
+    assert result.envelope["status"] == "success"
