@@ -16,6 +16,7 @@ when the time limit did.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -198,8 +199,8 @@ def run(
             digests and lines are those of the masked streams.
         stdin: What the child reads before its stdin is closed.
         timeout_s: Wall-clock limit in seconds.
-        memory_bytes_max: How much writable memory the child may have (RLIMIT_DATA); an allocation
-            beyond it fails in the child.
+        memory_bytes_max: How much writable memory the child may have (RLIMIT_DATA), or less where
+            our own hard limit is lower; an allocation beyond it fails in the child.
         stdout_bytes_max: How much of the end of stdout is kept.
         on_stderr_line: Called with each line (without its newline) as soon as it is complete.
         stop: Ends the child when it is requested.
@@ -402,6 +403,10 @@ class _Child:
 
 def _start(argv: Sequence[str], env: Mapping[str, str], memory_bytes_max: int) -> _Started:
     """Start a program in a session of its own."""
+    files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files_max != resource.RLIM_INFINITY and files_max <= _LIFE_FD:
+        why = f"{files_max} open files are allowed (ulimit -n), and it takes {_LIFE_FD + 1}"
+        raise OSError(errno.EMFILE, why)
     pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(4)]
     (in_read, in_write), (out_read, out_write), (err_read, err_write), (life_read, life_write) = (
         pipes
@@ -447,6 +452,9 @@ def _watch(pid: int, life_fd: int, memory_bytes_max: int) -> int:
     waits for it is the child's. A child has no payload yet, so it has not done anything.
     """
     try:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        if hard != resource.RLIM_INFINITY:  # nobody but root may raise it
+            memory_bytes_max = min(memory_bytes_max, hard)
         resource.prlimit(pid, resource.RLIMIT_DATA, (memory_bytes_max, memory_bytes_max))
         fcntl.fcntl(life_fd, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(life_fd, fcntl.F_SETOWN, -pid)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -51,3 +53,33 @@ def test_a_caller_that_ignores_the_end_of_its_children_changes_nothing(tmp_path:
         result = finish(process, world=tmp_path)
 
     assert result.envelope["status"] == "success"
+
+
+@pytest.mark.parametrize(("callers_mb", "childs_mb"), [(128, 128), (4_096, 256)])
+def test_a_child_has_the_lower_limit_of_memory_the_callers_or_its_registrys(
+    callers_mb: int, childs_mb: int, tmp_path: Path
+) -> None:
+    limits = (callers_mb * 1_048_576,) * 2
+    with start(
+        *zoo_words("environment"),
+        world=tmp_path,
+        command=ZOO_COMMAND,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, limits),
+    ) as process:
+        result = finish(process, world=tmp_path)
+
+    seen = json.loads(result.output("seen.json"))
+    assert seen["memory_bytes"] == childs_mb * 1_048_576
+
+
+def test_too_few_open_files_are_named_as_the_cause(tmp_path: Path) -> None:
+    with start(
+        *zoo_words("good"),
+        world=tmp_path,
+        command=ZOO_COMMAND,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)),
+    ) as process:
+        result = finish(process, world=tmp_path)
+
+    assert result.error == ("ERR_ADAPTER_INVOCATION", "spawn_failed")
+    assert "128 open files are allowed (ulimit -n)" in result.envelope["error"]["message"]
