@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "ledger.sqlite3"
 APPLICATION_ID = 0x574C4447  # "WLDG", in the file's header
+FOLDER_BYTES_MAX = 485  # SQLite takes a path of 504 bytes, the name of the file included
 BUSY_S = 30.0  # how long a writer waits for another one before it gives up
 
 EVENTS = """\
@@ -135,8 +136,18 @@ def _identity(folder: str) -> tuple[int, int] | None:
 
 
 def exists(folder: str) -> bool:
-    """Whether a folder holds a ledger."""
-    return os.path.exists(os.path.join(folder, NAME))
+    """Whether a folder holds a ledger.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``world_unwritable``: nobody can tell.
+    """
+    try:
+        os.stat(os.path.join(folder, NAME))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise inputs_error("world_unwritable", f"world {folder!a}: {error.strerror}") from None
+    return True
 
 
 def make(folder: str, events: Iterable[Event]) -> bool:
@@ -210,9 +221,9 @@ def drop_all(file: LedgerFile) -> None:
 
 def _connect(path: str, access: str) -> sqlite3.Connection:
     """Open a file that exists, or with access ``rwc`` make it."""
-    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    quoted = os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     connection = sqlite3.connect(
-        f"file:{quoted}?mode={access}",
+        f"file://{quoted}?mode={access}",  # or what follows two slashes of a path were a host
         uri=True,
         timeout=BUSY_S,
         isolation_level=None,
@@ -263,8 +274,17 @@ def _translated(error: Exception, folder: str) -> Exception:
             "world_busy", f"world {folder!a} was held by another process for {BUSY_S:.0f} s"
         )
     if code in _UNWRITABLE:
-        return inputs_error("world_unwritable", f"world {folder!a}: {error}")
+        return inputs_error("world_unwritable", f"world {folder!a}: {error}{_hint(error, folder)}")
     return _corrupt(folder, f"{NAME}: {error}")
+
+
+def _hint(error: Exception, folder: str) -> str:
+    """What SQLite does not say of an error."""
+    if (size := len(os.fsencode(folder))) > FOLDER_BYTES_MAX:
+        return f"; its path has {size} bytes, and SQLite takes {FOLDER_BYTES_MAX}"
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return "; no room for what its readers and writers share (disk full, quota or ulimit -f)"
+    return ""
 
 
 def _corrupt(folder: str, why: str) -> ContractError:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.programs import WORLD, world_command
+from tests.fixtures.programs import WORLD, Answer, world_command
 from tests.harness import ZOO_COMMAND, finish, start, zoo_words
 
 FILE = "/artifacts/in/file"
+INPUTS_EXIT = 2
 START_FILE = ZOO_COMMAND.parent / "run_processor.tree" / "start.py"
 
 
@@ -83,3 +84,50 @@ def test_too_few_open_files_are_named_as_the_cause(tmp_path: Path) -> None:
 
     assert result.error == ("ERR_ADAPTER_INVOCATION", "spawn_failed")
     assert "128 open files are allowed (ulimit -n)" in result.envelope["error"]["message"]
+
+
+@pytest.mark.parametrize("leading", ["/", "//"])
+def test_a_world_may_be_named_with_more_slashes_than_needed(leading: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    world = Path(f"{leading}{tmp_path}/w")
+
+    assert world_command("put", str(tmp_path / "file"), FILE, world=world).exit_code == 0
+    assert [item["path"] for item in world_command("ls", world=tmp_path / "w").items] == [FILE]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_not_said_to_hold_no_world(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+
+    answer = world_command("ls", world=tmp_path / "loop")
+
+    assert answer.error == ("ERR_INPUTS", "world_unwritable", INPUTS_EXIT)
+    assert "Too many levels of symbolic links" in answer.message
+
+
+def test_a_path_that_is_too_long_for_a_ledger_is_named_as_the_cause(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    world = tmp_path / ("d" * 250) / ("e" * 240)
+
+    answer = world_command("put", str(tmp_path / "file"), FILE, world=world)
+
+    assert answer.error == ("ERR_INPUTS", "world_unwritable", INPUTS_EXIT)
+    assert f"its path has {len(str(world))} bytes, and SQLite takes 485" in answer.message
+
+
+def test_a_file_system_without_room_is_named_as_the_cause(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    (tmp_path / "file").write_bytes(b"x")
+    assert world_command("put", str(tmp_path / "file"), FILE, world=world).exit_code == 0
+
+    with start(
+        *("ls", "--json"),
+        world=world,
+        command=WORLD,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, 16_384)),
+    ) as process:
+        ended = finish(process, world=world)
+
+    answer = Answer(ended.exit_code, ended.stdout, ended.stderr)
+    assert answer.error == ("ERR_INPUTS", "world_unwritable", INPUTS_EXIT)
+    assert "no room" in answer.message
+    assert world_command("ls", world=world).result["count"] == 1
