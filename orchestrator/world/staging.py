@@ -70,8 +70,15 @@ class StagingArea:
         """The folders of attempts whose process is gone; the caller ends and discards them.
 
         Raises:
-            ContractError: ``ERR_INPUTS`` / ``world_unwritable``: something else lies among them.
+            ContractError: ``ERR_INPUTS`` / ``world_unwritable``: they cannot be looked into, or
+                something else lies among them.
         """
+        try:
+            return self._abandoned()
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _abandoned(self) -> list[Staging]:
         if not os.path.isdir(self._root) or not os.listdir(self._root):
             return []
         found = []
@@ -82,8 +89,6 @@ class StagingArea:
                     lock_fd = _lock(folder)
                 except (BlockingIOError, FileNotFoundError):
                     continue  # somebody works in it, or has just removed it
-                except OSError as error:
-                    raise self._unwritable(error) from None
                 if os.path.lexists(folder):
                     found.append(Staging(folder, lock_fd))
                 else:

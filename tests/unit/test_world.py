@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,6 +213,21 @@ def test_a_file_in_the_place_of_all_attempts_is_told(place: Place) -> None:
         place.world.stagings.begin("x-1.1")
 
     assert reason_of(caught) == "world_unwritable"
+
+
+def test_attempts_that_cannot_be_looked_into_are_the_worlds_trouble(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.world.stagings.discard(place.stage("e-1.1"))
+
+    def denied(path: str) -> list[str]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(os, "listdir", denied)  # root, who may run this, is denied nothing
+
+    with pytest.raises(ContractError, match="Permission denied") as caught:
+        place.world.stagings.abandoned()
+    assert caught.value.reason == "world_unwritable"
 
 
 def test_an_attempt_whose_worker_is_gone_is_abandoned_and_can_be_discarded(place: Place) -> None:
