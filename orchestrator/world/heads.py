@@ -129,7 +129,8 @@ def publish(ledger: Ledger, key: SigningKey | None, at: str) -> Document:
 
     Raises:
         ContractError: ``ERR_INPUTS``: ``world_corrupt`` if the head that is there is not one of
-            this chain, since it is the evidence then; ``world_unwritable``.
+            this chain, since it is the evidence then; ``unreadable_file`` if nobody can tell;
+            ``world_unwritable``.
     """
     path = os.path.join(ledger.folder, FILE)
     try:
@@ -152,7 +153,7 @@ def check(ledger: Ledger) -> None:
     """Refuse a ledger whose head lies beside it and does not fit it, before anything is added.
 
     Raises:
-        ContractError: ``ERR_INPUTS`` / ``world_corrupt``.
+        ContractError: ``ERR_INPUTS``: ``world_corrupt``, or ``unreadable_file``.
     """
     path = os.path.join(ledger.folder, FILE)
     if os.path.exists(path):
@@ -191,6 +192,8 @@ def _standing(ledger: Ledger, path: str, key: SigningKey | None) -> Document:
     try:
         document = read(path)
     except ContractError as error:
+        if error.reason == "unreadable_file":
+            raise  # of what is in it nothing is known
         raise ledger.file.corrupt(error.message) from None
     own = key is not None and document.get("key") == key.public.id
     found = problem(ledger, document, key.public if key is not None and own else None)

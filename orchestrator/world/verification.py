@@ -36,7 +36,7 @@ def verify(
 
     Raises:
         ContractError: ``ERR_INPUTS``: ``world_corrupt``, naming the first thing that is wrong;
-            ``unreadable_file`` or what keeps a copy from being JSON.
+            ``unreadable_file``, or what keeps a copy from being JSON.
     """
     seen = _Last(progress)
     if (found := audit.problem(ledger, seen)) is not None:
@@ -47,7 +47,8 @@ def verify(
     for name, document in {**_own(ledger), **given}.items():
         if (found := heads.problem(ledger, document, key)) is not None:
             raise ledger.file.corrupt(f"{name}: {found}")
-        judged.append({"file": name, **_told(document, key)})
+        file = name.encode("utf-8", "backslashreplace").decode("utf-8")  # it may be no text (PEP 383)
+        judged.append({"file": file, **_told(document, key)})
         reached = max(reached, shapes.count(document, "count"))
     if key is not None and not judged:
         raise ledger.file.corrupt(f"there is no head that key {key.id} has signed")
@@ -82,6 +83,8 @@ def _own(ledger: Ledger) -> dict[str, dict[str, Json]]:
     try:
         return {heads.FILE: heads.read(path)}
     except ContractError as error:
+        if error.reason == "unreadable_file":
+            raise  # of what is in it nothing is known
         raise ledger.file.corrupt(error.message) from None
 
 

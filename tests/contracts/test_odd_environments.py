@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.programs import WORLD, Answer, world_command
+from tests.fixtures.programs import WORLD, Answer, ledger, world_command
 from tests.harness import ZOO_COMMAND, finish, start, zoo_words
 
 FILE = "/artifacts/in/file"
@@ -131,3 +131,26 @@ def test_a_file_system_without_room_is_named_as_the_cause(tmp_path: Path) -> Non
     assert answer.error == ("ERR_INPUTS", "world_unwritable", INPUTS_EXIT)
     assert "no room" in answer.message
     assert world_command("ls", world=world).result["count"] == 1
+
+
+def test_a_head_that_cannot_be_read_is_not_called_corrupt(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    (tmp_path / "file").write_bytes(b"x")
+    assert world_command("put", str(tmp_path / "file"), FILE, world=world).exit_code == 0
+    (world / "head.json").unlink()
+    (world / "head.json").mkdir()
+
+    for answer in (ledger("verify", world=world), world_command("rm", FILE, world=world)):
+        assert answer.error == ("ERR_INPUTS", "unreadable_file", INPUTS_EXIT)
+        assert f"{world}/head.json': Is a directory" in answer.message
+
+
+def test_a_head_may_lie_in_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
+    world, head = tmp_path / "w", tmp_path / "h\udcff.json"
+    (tmp_path / "file").write_bytes(b"x")
+    assert world_command("put", str(tmp_path / "file"), FILE, world=world).exit_code == 0
+    assert ledger("head", "--out", str(head), world=world).exit_code == 0
+
+    judged = ledger("verify", "--head", str(head), world=world).result["heads"]
+
+    assert [each["file"] for each in judged] == ["head.json", f"{tmp_path}/h\\udcff.json"]
