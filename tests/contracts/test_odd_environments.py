@@ -6,14 +6,16 @@ import json
 import os
 import resource
 import select
+import shutil
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures import commands
 from tests.fixtures.programs import WORLD, Answer, ledger, world_command
-from tests.harness import ZOO_COMMAND, finish, start, zoo_words
+from tests.harness import ROOT, ZOO_COMMAND, finish, start, zoo_words
 
 FILE = "/artifacts/in/file"
 INPUTS_EXIT = 2
@@ -154,3 +156,28 @@ def test_a_head_may_lie_in_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
     judged = ledger("verify", "--head", str(head), world=world).result["heads"]
 
     assert [each["file"] for each in judged] == ["head.json", f"{tmp_path}/h\\udcff.json"]
+
+
+def test_a_command_may_be_started_through_a_link(tmp_path: Path) -> None:
+    real = tmp_path / "built" / "run_processor"
+    real.parent.mkdir()
+    shutil.copy(ZOO_COMMAND, real)
+    real.with_name("run_processor.runfiles").symlink_to(ROOT.parent)
+    link = tmp_path / "a link"
+    link.symlink_to("built/run_processor")
+
+    with start(*zoo_words("good"), world=tmp_path / "w", command=link) as process:
+        result = finish(process, world=tmp_path / "w")
+
+    assert result.envelope["status"] == "success"
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "tr_TR.ISO-8859-9"])
+def test_names_of_files_are_read_alike_in_every_locale(locale: str, tmp_path: Path) -> None:
+    copy = commands.Copy(tmp_path)
+    copy.file("run_processor.tree/start.py").write_text("import sys; print(sys.flags.utf8_mode)")
+
+    with start(world=None, env={"LC_ALL": locale}, command=copy.command) as process:
+        ended = finish(process, world=tmp_path)
+
+    assert ended.stdout == b"1\n"

@@ -1,6 +1,6 @@
 """py_command: a program that starts with one ``exec`` of the interpreter.
 
-Bazel's ordinary launcher starts Python twice and drops its isolation flags; this one is seven lines
+Bazel's ordinary launcher starts Python twice and drops its isolation flags; this one is eight lines
 of sh (docs/decisions/0006-start-up.md has the figures).
 """
 
@@ -8,15 +8,18 @@ load(":python.bzl", "TOOLCHAIN", "python_runtime")
 load(":tree.bzl", "TREE_ATTRS", "make_tree", "whl")
 
 # -I: no variable and no folder of the caller's reaches the interpreter; -S: no site folder; -B: no
-# bytecode is written. Under "bazel run" the working folder is the runfiles; the caller's is restored.
+# bytecode is written; -X utf8: a file's name is the same text in every locale. A program's files lie
+# beside its launcher, also where that is started through a link.
+# Under "bazel run" the working folder is the runfiles; the caller's is restored.
 # Python ends at once, without a word of ours, when its stdin is a folder; what takes the folder's place
 # cannot be read either.
 _LAUNCHER = """#!/bin/sh
 case "$0" in /*) self=$0 ;; *) self=$PWD/$0 ;; esac
+case "$self" in *.runfiles/*) ;; *) [ -d "$self.runfiles" ] || self=$(readlink -f "$self") ;; esac
 case "$self" in *.runfiles/*) root=${{self%.runfiles/*}}.runfiles ;; *) root=$self.runfiles ;; esac
 case "$PWD/" in "$root"/*) cd "${{BUILD_WORKING_DIRECTORY:-.}}" || exit 1 ;; esac
 [ -d /dev/stdin ] && exec 0>/dev/null
-exec {interpreter} -I -S -B "$root/{tree}/start.py" "$@"
+exec {interpreter} -I -S -B -X utf8 "$root/{tree}/start.py" "$@"
 """
 
 _CALL = [
