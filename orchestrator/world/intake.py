@@ -92,7 +92,7 @@ def put(world: World, files: dict[str, str], progress: Callable[[int], None]) ->
         for count, (path, file) in enumerate(files.items(), start=1):
             fd = open_regular(file)
             try:
-                cid, size_bytes = placing.copy(fd)
+                cid, size_bytes = placing.copy(fd, file)
             finally:
                 os.close(fd)
             facts.append(fact(path, cid, size_bytes, None))

@@ -153,13 +153,17 @@ class Placing:
         data = self._store.read(cid) if size_bytes <= SMALL_MAX else None
         self._waiting.setdefault(cid, _Taken(size_bytes, file="", data=data, moved=False))
 
-    def copy(self, fd: int) -> tuple[str, int]:
+    def copy(self, fd: int, name: str) -> tuple[str, int]:
         """Copy what can be read from a descriptor; return its content id and size. Memory is flat.
+
+        Args:
+            fd: An open file.
+            name: How messages call it.
 
         Raises:
             ContractError: ``ERR_INPUTS``: ``unreadable_file`` or ``world_unwritable``.
         """
-        return self._take(_pieces(fd))
+        return self._take(_pieces(fd, name))
 
     def write(self, data: bytes) -> tuple[str, int]:
         """Take some bytes; return their content id and size.
@@ -311,14 +315,12 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _pieces(fd: int) -> Iterator[bytes]:
+def _pieces(fd: int, name: str) -> Iterator[bytes]:
     while True:
         try:
             chunk = os.read(fd, digests.CHUNK_BYTES)
         except OSError as error:
-            raise inputs_error(
-                "unreadable_file", f"a file to be stored: {error.strerror}"
-            ) from None
+            raise inputs_error("unreadable_file", f"{name!a}: {error.strerror}") from None
         if not chunk:
             return
         yield chunk

@@ -214,7 +214,7 @@ class _Reading:
             cid, size_bytes = ("", 0) if there is None else _hashed(fd)
             if there is None or cid != there.cid:
                 os.lseek(fd, 0, os.SEEK_SET)
-                cid, size_bytes = self._placing.copy(fd)
+                cid, size_bytes = self._placing.copy(fd, self._folder.file(name))
             if stamp(os.fstat(fd)) != stamp(before):
                 raise _unreadable(self._folder.file(name), "it changed while it was read")
         except OSError as error:

@@ -113,7 +113,7 @@ class World:
         """
         fd = open_regular(source)
         try:
-            cid, size_bytes = placing.copy(fd)
+            cid, size_bytes = placing.copy(fd, source)
         finally:
             os.close(fd)
         return Artifact(paths.ATTACHED + cid.removeprefix("sha256:"), cid, size_bytes)

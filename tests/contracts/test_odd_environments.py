@@ -181,3 +181,20 @@ def test_names_of_files_are_read_alike_in_every_locale(locale: str, tmp_path: Pa
         ended = finish(process, world=tmp_path)
 
     assert ended.stdout == b"1\n"
+
+
+def test_a_file_that_fails_while_it_is_read_is_named(tmp_path: Path) -> None:
+    unreadable = "/proc/self/mem"  # opens like any file, and its first page cannot be read
+
+    answer = world_command("put", unreadable, FILE, world=tmp_path / "w")
+    with start(
+        *zoo_words("good", "--attach", f"source={unreadable}"),
+        world=tmp_path / "w",
+        command=ZOO_COMMAND,
+    ) as process:
+        result = finish(process, world=tmp_path / "w")
+
+    assert answer.error == ("ERR_INPUTS", "unreadable_file", INPUTS_EXIT)
+    assert result.error == ("ERR_INPUTS", "unreadable_file")
+    for message in (answer.message, result.envelope["error"]["message"]):
+        assert message == f"'{unreadable}': Input/output error"

@@ -85,7 +85,7 @@ def test_a_descriptor_is_copied_in(store: Objects, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(data)
     with source.open("rb") as file, store.placing() as placing:
-        assert placing.copy(file.fileno()) == (digests.of_bytes(data), len(data))
+        assert placing.copy(file.fileno(), "a file") == (digests.of_bytes(data), len(data))
         placing.place()
 
     assert b"".join(store.chunks(digests.of_bytes(data))) == data
@@ -99,7 +99,7 @@ def test_a_descriptor_is_copied_in(store: Objects, tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_the_callers_to_mend(store: Objects, tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
     with store.placing() as placing:
-        assert refused(lambda: placing.copy(fd)) == ("ERR_INPUTS", "unreadable_file")
+        assert refused(lambda: placing.copy(fd, "a file")) == ("ERR_INPUTS", "unreadable_file")
     os.close(fd)
     assert scratch(store) == []
 
@@ -112,7 +112,7 @@ def test_an_equal_content_is_stored_once(store: Objects, tmp_path: Path) -> None
 
     put(store, DATA, DATA)
     with store.placing() as placing, file.open("rb") as source:
-        placing.copy(source.fileno())
+        placing.copy(source.fileno(), "a file")
         placing.move(str(file), CID, len(DATA))
         placing.place()
 
