@@ -6,6 +6,8 @@ import queue
 import signal
 import threading
 
+from processors.protocol.errors import adapter_error
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +45,11 @@ class Crew[Name, Ended]:
             thread.join()
 
     def begin(self, name: Name, work: Callable[[], Ended]) -> None:
-        """Run something as soon as a thread is free."""
+        """Run something as soon as a thread is free.
+
+        Raises:
+            ContractError: ``ERR_ADAPTER_INVOCATION`` / ``spawn_failed``: there is no thread for it.
+        """
         self._todo.put((name, work))
         if len(self._threads) == self._threads_max:
             return
@@ -53,6 +59,10 @@ class Crew[Name, Ended]:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             thread.start()
+        except RuntimeError as error:  # all that Python says of a limit of processes
+            raise adapter_error(
+                "spawn_failed", f"a step's thread: {error}; see ulimit -u, or a container's limit"
+            ) from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._threads.append(thread)

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from orchestrator.loop.crew import Crew
+from processors.protocol.errors import ContractError
 
 
 def test_as_many_run_at_once_as_there_are_threads() -> None:
@@ -49,6 +50,25 @@ def test_what_a_step_raises_is_raised_to_who_waits_and_nothing_more_begins() -> 
         threading.Timer(0.2, gone.set).start()
 
     assert begun == []
+
+
+def test_a_limit_of_processes_is_named_and_what_runs_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[str] = []
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")  # as on a system that is at its limit
+
+    with pytest.raises(ContractError, match="can't start new thread; see ulimit -u") as caught:
+        with Crew[str, None](2) as crew:
+            crew.begin("first", lambda: begun.append("first"))
+            crew.wait()
+            monkeypatch.setattr(threading.Thread, "start", refuse)
+            crew.begin("second", lambda: None)
+
+    assert (caught.value.code, caught.value.reason) == ("ERR_ADAPTER_INVOCATION", "spawn_failed")
+    assert begun == ["first"]
 
 
 def test_signals_are_for_the_thread_that_waits() -> None:
