@@ -232,7 +232,7 @@ def _call(function: Callable[[Job], None], job: Job) -> ContractError | None:
         return error
     except Exception as error:  # noqa: BLE001 - a processor's bug becomes one row of the table
         _report(error)
-        return adapter_error("processor_error", f"the processor raised {type(error).__name__}")
+        return adapter_error("processor_error", f"the processor raised {_kind(error)}")
     return None
 
 
@@ -246,9 +246,17 @@ def _report(error: BaseException) -> None:
     found: BaseException | None = error
     while found is not None and len(parts) < CAUSES_MAX:
         frames = _frames(found.__traceback__)
-        parts.append(f"{frames}{type(found).__name__}\n")
+        parts.append(f"{frames}{_kind(found)}\n")
         found = found.__cause__ or found.__context__
     sys.stderr.write("\n".join(reversed(parts)))
+
+
+def _kind(error: BaseException) -> str:
+    """What an exception is; of the system's, what the system said, such as that a disk is full."""
+    kind = type(error).__name__
+    if isinstance(error, OSError) and isinstance(error.errno, int):  # a library's may hold anything
+        return f"{kind} ({os.strerror(error.errno)})"
+    return kind
 
 
 def _frames(trace: TracebackType | None) -> str:

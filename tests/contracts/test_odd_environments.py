@@ -15,7 +15,7 @@ import pytest
 
 from tests.fixtures import commands
 from tests.fixtures.programs import WORLD, Answer, ledger, world_command
-from tests.harness import ROOT, ZOO_COMMAND, finish, start, zoo_words
+from tests.harness import ROOT, ZOO_COMMAND, finish, start, zoo, zoo_words
 
 FILE = "/artifacts/in/file"
 INPUTS_EXIT = 2
@@ -198,3 +198,11 @@ def test_a_file_that_fails_while_it_is_read_is_named(tmp_path: Path) -> None:
     assert result.error == ("ERR_INPUTS", "unreadable_file")
     for message in (answer.message, result.envelope["error"]["message"]):
         assert message == f"'{unreadable}': Input/output error"
+
+
+def test_a_disk_that_is_full_under_a_processor_is_named_as_the_cause(tmp_path: Path) -> None:
+    result = zoo("write_to_a_full_disk", world=tmp_path)
+
+    assert result.error == ("ERR_ADAPTER_INVOCATION", "processor_error")
+    error = result.envelope["error"]
+    assert error["message"] == "the processor raised OSError (No space left on device)"
