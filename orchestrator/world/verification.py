@@ -47,8 +47,8 @@ def verify(
     for name, document in {**_own(ledger), **given}.items():
         if (found := heads.problem(ledger, document, key)) is not None:
             raise ledger.file.corrupt(f"{name}: {found}")
-        file = name.encode("utf-8", "backslashreplace").decode("utf-8")  # it may be no text (PEP 383)
-        judged.append({"file": file, **_told(document, key)})
+        text = name.encode("utf-8", "backslashreplace").decode("utf-8")  # it may be none (PEP 383)
+        judged.append({"file": text, **_told(document, key)})
         reached = max(reached, shapes.count(document, "count"))
     if key is not None and not judged:
         raise ledger.file.corrupt(f"there is no head that key {key.id} has signed")

@@ -60,11 +60,11 @@ def test_a_limit_of_processes_is_named_and_what_runs_is_waited_for(
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")  # as on a system that is at its limit
 
-    with pytest.raises(ContractError, match="can't start new thread; see ulimit -u") as caught:
-        with Crew[str, None](2) as crew:
-            crew.begin("first", lambda: begun.append("first"))
-            crew.wait()
-            monkeypatch.setattr(threading.Thread, "start", refuse)
+    with Crew[str, None](2) as crew:
+        crew.begin("first", lambda: begun.append("first"))
+        crew.wait()
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(ContractError, match="can't start new thread; see ulimit -u") as caught:
             crew.begin("second", lambda: None)
 
     assert (caught.value.code, caught.value.reason) == ("ERR_ADAPTER_INVOCATION", "spawn_failed")
