@@ -12,6 +12,7 @@ from orchestrator.lanes import PROTECTED_BRANCHES
 from processors.protocol.errors import ContractError
 
 LIMIT_S = 20
+WORDS_MAX = 400  # bytes of what git says that are told
 _HEADS = "refs/heads/"
 
 
@@ -43,42 +44,49 @@ def check(folder: str, environ: Mapping[str, str]) -> Tree:
     Raises:
         ContractError: ``ERR_CI_SAFETY``: ``protected_branch``, or ``unknown_branch``.
     """
-    head = _git(folder, environ, "symbolic-ref", "--quiet", "HEAD")
-    top = _git(folder, environ, "rev-parse", "--show-toplevel")
+    head, _ = _git(folder, environ, "symbolic-ref", "--quiet", "HEAD")
+    top, said = _git(folder, environ, "rev-parse", "--show-toplevel")
     name = head.removeprefix(_HEADS) if head.startswith(_HEADS) and top else None
-    if (found := problem(name)) is not None:
+    if (found := problem(name, said)) is not None:
         raise found
     return Tree(str(name), top)
 
 
-def problem(name: str | None) -> ContractError | None:
-    """Why no pin may be edited on a branch, or None; None as the name is no branch at all."""
+def problem(name: str | None, said: str = "") -> ContractError | None:
+    """Why no pin may be edited on a branch, or None.
+
+    Args:
+        name: The branch; None is no branch at all.
+        said: What git said then, if anything.
+    """
     if name is None:
-        return _refusal(
-            "unknown_branch", "git names no branch here: a detached head, or no working tree"
-        )
+        why = "a detached head, or no working tree" + (f"; {said}" if said else "")
+        return _refusal("unknown_branch", f"git names no branch here: {why}")
     if name in PROTECTED_BRANCHES:
         return _refusal("protected_branch", f"branch {name} takes pins by review alone")
     return None
 
 
-def _git(folder: str, environ: Mapping[str, str], *words: str) -> str:
-    """What git answers; "" if it does not."""
+def _git(folder: str, environ: Mapping[str, str], *words: str) -> tuple[str, str]:
+    """What git answers, "" if it does not; and why it does not, as far as it says."""
     git = shutil.which("git", path=environ.get("PATH", os.defpath))
     if git is None:
-        return ""
-    said = bytearray()
+        return "", "there is no git on PATH"
+    said, lines = bytearray(), list[bytes]()
     try:
         status = tool.run(
             [git, "-C", folder, *words],
             env={name: environ[name] for name in ("HOME", "PATH") if name in environ},
             limit_s=LIMIT_S,
             on_stdout=said.extend,
-            on_stderr_line=lambda _: None,
+            on_stderr_line=lines.append,
         )
-    except (OSError, TimeoutError):
-        return ""
-    return os.fsdecode(bytes(said)).removesuffix("\n") if status == 0 else ""
+    except (OSError, TimeoutError) as error:
+        return "", f"git cannot be run ({type(error).__name__})"
+    if status == 0:
+        return os.fsdecode(bytes(said)).removesuffix("\n"), ""
+    text = lines[0][:WORDS_MAX].decode("utf-8", "backslashreplace") if lines else ""
+    return "", text and f"it says: {text}"
 
 
 def _refusal(reason: str, message: str) -> ContractError:

@@ -274,6 +274,15 @@ def in_no_working_tree(place: Place) -> Answer:
     return place.bench.pin(*place.at)
 
 
+def git_says_why(place: Place) -> Answer:
+    (place.bench.tree / ".git" / "config").write_text("[broken")
+    return place.bench.pin(*place.at)
+
+
+def without_git(place: Place) -> Answer:
+    return place.bench.pin(*place.at, env={"PATH": str(place.base)})
+
+
 def a_branch_by_variable(place: Place) -> Answer:
     """Variables of git name another repository, whose branch is nobody's; ours is main."""
     place.pushed()
@@ -400,6 +409,8 @@ FAILURES = (
     Case("ERR_CI_SAFETY/protected_branch", by_a_link, ("branch staging",)),
     Case("ERR_CI_SAFETY/unknown_branch", on_a_detached_head, ("detached head",)),
     Case("ERR_CI_SAFETY/unknown_branch", in_no_working_tree, ("no working tree",)),
+    Case("ERR_CI_SAFETY/unknown_branch", git_says_why, ("it says: fatal: bad config",)),
+    Case("ERR_CI_SAFETY/unknown_branch", without_git, ("there is no git on PATH",)),
     Case("ERR_REGISTRY_MISMATCH/build_stale", other_sources, ("registry.yaml", "limits")),
     Case("ERR_REGISTRY_MISMATCH/build_stale", another_repository, ("image",)),
     Case("ERR_REGISTRY_MISMATCH/invalid_registry", a_form_that_cannot_be_edited, ("digest: null",)),
