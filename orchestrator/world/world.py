@@ -143,9 +143,12 @@ class World:
             ContractError: ``ERR_INPUTS`` / ``prefix_occupied``.
         """
         outer = write_prefix[:-1]
-        while (outer := outer.rpartition("/")[0]) != "/artifacts":
-            if self.is_settled(outer + "/"):
+        while outer != "/artifacts":
+            if self.ledger.artifact(outer) is not None:  # no path is a file and a folder
+                raise inputs_error("prefix_occupied", f"{outer} is a file of the world")
+            if outer + "/" != write_prefix and self.is_settled(outer + "/"):
                 raise inputs_error("prefix_occupied", f"{outer}/ holds another execution's outputs")
+            outer = outer.rpartition("/")[0]
         for running in self.ledger.running_around(write_prefix):
             if running.write_prefix != write_prefix:
                 raise inputs_error(

@@ -158,6 +158,16 @@ def test_a_prefix_inside_a_settled_one_is_occupied(place: Place) -> None:
         assert reason_of(caught) == "prefix_occupied"
 
 
+@pytest.mark.parametrize("prefix", ["/artifacts/demo/", "/artifacts/demo/inner/"])
+def test_a_prefix_that_a_file_is_at_or_around_is_occupied(place: Place, prefix: str) -> None:
+    place.put("/artifacts/demo")
+
+    with pytest.raises(ContractError) as caught:
+        place.world.check_free(prefix)
+
+    assert reason_of(caught) == "prefix_occupied"
+
+
 def test_a_settled_prefix_may_be_used_again_and_a_neighbour_is_free(place: Place) -> None:
     place.put("/artifacts/demo/receipt.json")
 
