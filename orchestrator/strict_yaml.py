@@ -116,12 +116,13 @@ class _Strict(yaml.SafeLoader):
         node: yaml.MappingNode,
         deep: bool = False,  # noqa: FBT001, FBT002
     ) -> dict[object, object]:
-        plain = all(key.tag == "tag:yaml.org,2002:str" for key, _ in node.value)  # no merge key
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value if plain]
-        if not plain or "<<" in keys:
-            raise _refused(node.start_mark.line, "a key that is no plain string")
-        if len(set(keys)) != len(keys):
-            raise _refused(node.start_mark.line, "a key is given twice")
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:str" or key.value == "<<":  # no merge key
+                raise _refused(key.start_mark.line, "a key that is no plain string")
+            if key.value in seen:
+                raise _refused(key.start_mark.line, f"a key is given twice: {key.value[:80]!a}")
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 

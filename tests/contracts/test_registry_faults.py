@@ -63,7 +63,7 @@ FAULTS: dict[str, tuple[Place, str]] = {
     "not YAML": (data(b"%PDF-1.7\n%"), ""),
     "two documents": (data(f"{GOOD}---\n{GOOD}".encode()), "document"),
     "nested too deeply": (data(b"[" * 5_000), "recursion"),
-    "a key twice": (text("schema: v1", "schema: v1\nschema: v1"), "line 1: a key is given twice"),
+    "a key twice": (text("schema: v1", "schema: v1\nschema: v1"), "line 2: a key is given twice"),
     "an inner key twice": (text(DIGEST, f"{DIGEST}, {DIGEST}"), "a key is given twice"),
     "an alias bomb": (data(BOMB.encode()), "an alias; spell the value out"),
     "an alias": (text("[ZOO_SECRET]", "&a [ZOO_SECRET]\nx: *a"), "an alias"),

@@ -336,7 +336,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
         ),
         "line 7: transitions.0.for_each: expected one of the paths of use",
     ),
-    "a key twice": ("name: one", "name: one\nname: two", "line 1: a key is given twice"),
+    "a key twice": ("name: one", "name: one\nname: two", "line 3: a key is given twice: 'name'"),
     "an alias": ("name: one", "name: &a one\nsummary: *a", "line 3: an alias"),
     "no YAML": ("name: one", "name: [", "line 4: while parsing"),
     "an unsafe number": (

@@ -50,8 +50,8 @@ def test_the_value_is_the_files() -> None:
     [
         (b"a: 1\nb: &x 1\nc: *x\n", "line 3: an alias"),
         (b"a: 1\nb: !!str 1\n", "line 2: a tag"),
-        (b"a: 1\nb:\n  c: 1\n  c: 2\n", "line 3: a key is given twice"),
-        (b"a: 1\n1: 2\n", "line 1: a key that is no plain string"),
+        (b"a: 1\nb:\n  c: 1\n  c: 2\n", "line 4: a key is given twice: 'c'"),
+        (b"a: 1\n1: 2\n", "line 2: a key that is no plain string"),
         (b"a: 1\nb: 1:30\n", "line 2: a number not in decimal digits"),
         (b"a: [1\nb: 2\n", "line 2: while parsing a flow sequence"),
         (b"a: 1\nb: \xff\n", "line 2: 'utf-8' codec"),
