@@ -80,6 +80,9 @@ def _check(found: GoalFile) -> None:
     for index, ref in enumerate(found.processors or []):
         if ref in (found.processors or [])[:index]:
             raise MistakeError(("processors", index), f"{ref} is listed twice; expected it once")
+    for ref in found.use:
+        if found.processors is not None and ref not in found.processors:
+            raise MistakeError(("use", ref), "expected one of processors")
     for prefix, folder in found.sources.items():
         _check_source(prefix, folder)
     _check_spelled(found)

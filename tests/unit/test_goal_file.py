@@ -319,6 +319,11 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
         ),
         "line 5: use: expected none beside transitions",
     ),
+    "what a processor is asked with that may not be used": (
+        "predicates:\n",
+        "processors: [a/c@1]\nuse: {a/b@1: {inputs: {x: 1}}}\npredicates:\n",
+        "line 6: use.a/b@1: expected one of processors",
+    ),
     "a step by what may not be used": (
         "predicates:\n",
         (
