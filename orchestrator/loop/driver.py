@@ -16,6 +16,7 @@ from orchestrator.loop import means, settlement
 from orchestrator.loop.execute import execute
 from orchestrator.world import commitments, fold, heads
 from orchestrator.world.world import World
+from processors.protocol import shapes
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, adapter_error, inputs_error
 
@@ -178,8 +179,10 @@ def _proposed(
 
 def unreachable(proposed: Proposed) -> ContractError:
     """The error that a certificate is answered with."""
+    from orchestrator.goals import plan_shape  # a goal that can be planned for does without it
+
     document = proposed.document
-    missing = document["missing"] or document["want"]
+    missing = document["missing"] or plan_shape.want_words(shapes.members(document, "want"))
     shown = "checked" if proposed.problem is None else f"rejected: {proposed.problem}"
     return inputs_error(
         "no_plan",

@@ -108,6 +108,16 @@ def test_without_a_plan_it_is_said_what_is_out_of_reach(tmp_path: Path) -> None:
     assert types(tmp_path / "w").count("plan.refused") == 1  # plan writes nothing
 
 
+def test_what_is_wanted_in_a_number_is_told_in_words(tmp_path: Path) -> None:
+    put(tmp_path / "w", path="/artifacts/elsewhere.txt")
+    each = 'predicate: artifact.exists, for_each: "/artifacts/in/{name}"'
+    goal = goal_file(tmp_path, each + ', args: {path: "/artifacts/last/{name}/outputs/last.txt"}')
+
+    found = achieve(goal, world=tmp_path / "w")
+
+    assert "nothing leads to at least 1 of /artifacts/in/{name} from what" in found.message
+
+
 def test_a_certificate_is_kept_and_checked_again(tmp_path: Path) -> None:
     world = tmp_path / "w"
     put(world, path="/artifacts/elsewhere.txt")
