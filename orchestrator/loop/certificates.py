@@ -46,6 +46,7 @@ def question(task: Task, lost: Iterable[str]) -> Data:
             "produces": list[Json](each.produces),
             "cost_micro_usd": each.cost_micro_usd,
             "time_ms": each.time_ms,
+            "number": each.number,
         }
         for each in task.operators
     ]
@@ -159,6 +160,8 @@ def _operator(value: Json) -> Operator:
         produces=tuple(_texts(value["produces"])),
         cost_micro_usd=shapes.count(value, "cost_micro_usd"),
         time_ms=shapes.count(value, "time_ms"),
+        # What was asked of an earlier version has none.
+        number=shapes.count(value, "number") if "number" in value else 0,
     )
 
 

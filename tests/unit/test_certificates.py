@@ -69,3 +69,33 @@ def test_a_certificate_is_checked_from_its_question_and_what_existed(
     assert certificates.problem(answer.document, again) is None
     other = certificates.task_of({**asked, "lost": []}, HEAD, facts)
     assert certificates.problem(answer.document, other) is not None
+
+
+def test_steps_that_are_spelled_out_are_told_apart_again() -> None:
+    spelled = [
+        Operator(
+            ref="doc/copy@1",
+            requires=(("source", f"/artifacts/{start}/{{name}}/outputs/a"),),
+            produces=(f"/artifacts/{end}/{{name}}/outputs/a",),
+            cost_micro_usd=1,
+            time_ms=2,
+            number=number,
+        )
+        for number, (start, end) in enumerate([("second", "third"), ("first", "second")], 1)
+    ]
+    facts = ["/artifacts/first/a/outputs/a"]
+    task = Task(
+        goal="g",
+        head=HEAD,
+        operators=spelled,
+        facts=facts,
+        wants=[Exists("/artifacts/third/a/outputs/a")],
+        transitions=[each.name for each in spelled],
+    )
+    answer = planner.plan(task)
+    assert isinstance(answer, planner.NoPlan)
+
+    again = certificates.task_of(certificates.question(task, ()), HEAD, facts)
+
+    assert [each.name for each in again.operators] == [each.name for each in task.operators]
+    assert certificates.problem(answer.document, again) is None
