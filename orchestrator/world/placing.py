@@ -262,8 +262,8 @@ class Placing:
             if found is None or taken.moved:
                 fresh[cid] = self._file(taken)
             elif not lasting.has(cid, found):
-                # A small one may have got its name ahead of its bytes.
-                if taken.is_small():
+                # A small one may have got its name ahead of its bytes; a copy was hashed just now.
+                if taken.is_small() or taken.file:
                     fresh[cid] = self._file(taken)
                 else:
                     rest[cid] = found

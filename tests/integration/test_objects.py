@@ -104,6 +104,25 @@ def test_what_cannot_be_read_is_the_callers_to_mend(store: Objects, tmp_path: Pa
     assert scratch(store) == []
 
 
+@pytest.mark.parametrize("size", [len(DATA), placing_module.SMALL_MAX + 1])
+def test_a_copy_takes_the_place_of_bytes_that_have_rotted(
+    size: int, store: Objects, tmp_path: Path
+) -> None:
+    data = b"x" * size
+    put(store, data)
+    file = Path(store.path(cid := digests.of_bytes(data)))
+    file.chmod(0o644)
+    file.write_bytes(b"y" * size)
+    (tmp_path / "source").write_bytes(data)
+
+    later = Objects(str(tmp_path / "w"))  # another process, which has waited for nothing
+    with later.placing() as placing, (tmp_path / "source").open("rb") as source:
+        placing.copy(source.fileno())
+        placing.place()
+
+    assert later.read(cid) == data
+
+
 def test_an_equal_content_is_stored_once(store: Objects, tmp_path: Path) -> None:
     put(store, DATA)
     before = Path(store.path(CID)).stat()
