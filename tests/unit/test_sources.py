@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.world import file_stats, intake, source_folders
 from orchestrator.world.file_stats import RECENT_NS
+from orchestrator.world.placing import SMALL_MAX
 from orchestrator.world.source_folders import Brought
 from orchestrator.world.world import World
 from processors.protocol.errors import ContractError
@@ -156,6 +157,21 @@ def test_nothing_is_read_again_that_is_as_it_was(bench: Bench) -> None:
     assert OPENED.during(bench, verify=True) == ["a", "b"]
     (bench.folder / "w" / file_stats.FILE).write_text("broken")
     assert OPENED.during(bench) == ["a", "b"]
+
+
+def test_bytes_that_have_rotted_are_stored_anew_when_all_is_verified(bench: Bench) -> None:
+    data = b"x" * (SMALL_MAX + 1)
+    (bench.papers / "a").write_bytes(data)
+    bench.bring_in()
+    [there] = bench.world.ledger.artifacts(RAW)
+    file = Path(bench.world.objects.path(there.cid))
+    file.chmod(0o644)
+    file.write_bytes(b"y" * len(data))
+
+    brought = bench.bring_in(verify=True)
+
+    assert (brought.put, brought.removed) == ([], [])
+    assert bench.there() == {"a": data}
 
 
 def test_a_file_that_may_change_unseen_is_read_again(bench: Bench) -> None:
