@@ -28,7 +28,8 @@ def lines(scene: Scene) -> list[str]:
         f"{len(failed)} failed",
         f"{scene.planned_steps - len(ended)} not begun",
     ]
-    found = [f"  {', '.join(counts)}; {scene.attempts} execution(s) in {scene.elapsed_s:.1f} s"]
+    executions = sum(len(each.executions) for each in ended)
+    found = [f"  {', '.join(counts)}; {executions} execution(s) in {scene.elapsed_s:.1f} s"]
     for each in failed[:FAILED_MAX]:
         assert each.error is not None
         tries = f", after {len(each.executions)} attempts" if len(each.executions) > 1 else ""

@@ -122,7 +122,6 @@ class Scene(Observer):
         ended: Every step that ended, in that order.
         planned_steps: How many steps the plans had, all together.
         rounds: How often the goal was judged.
-        attempts: How many executions began.
         limit_micro_usd: As in ``Picture``.
         spent_micro_usd: As in ``Picture``.
         spent_before_micro_usd: What the goal had cost before this run.
@@ -131,7 +130,7 @@ class Scene(Observer):
     def __init__(self, goal: Goal, clock: Clock) -> None:
         self.goal = goal
         self.ended: list[Ended] = []
-        self.planned_steps = self.rounds = self.attempts = 0
+        self.planned_steps = self.rounds = 0
         self.limit_micro_usd: int | None = None
         self.spent_micro_usd = self.spent_before_micro_usd = 0
         self._clock = clock
@@ -194,7 +193,6 @@ class Scene(Observer):
             attempts = self._running.setdefault(step, _Attempts(0.0))
             attempts.count += 1
             attempts.began_s = self._clock()
-            self.attempts += 1
 
     def attempt_ends(self, step: str, error: ContractError | None, spent_micro_usd: int) -> None:
         """See ``Observer``."""

@@ -229,6 +229,16 @@ def test_the_end_counts_what_was_done() -> None:
     ]
 
 
+def test_an_id_that_never_began_is_not_counted_as_an_execution() -> None:
+    run = Run()
+    taken = inputs_error("prefix_occupied", "/a/1/ holds other artifacts")
+    run.scene.attempt_begins("/a/1/", "x-1")
+    run.scene.attempt_ends("/a/1/", taken, 0)
+    run.scene.step_ends("/a/1/", [], taken)
+
+    assert "1 failed, 3 not begun; 0 execution(s) in" in closing.lines(run.scene)[0]
+
+
 def test_after_a_signal_the_same_command_goes_on() -> None:
     words = "--goal 'a goal.yaml' --lane pr --adapter local --mode mock --verify --world 'a b'"
 
