@@ -70,7 +70,9 @@ def after_error(
         return [f"  set budget_micro_usd to {least} in {given.require('--goal')}", *_next(again)]
     if last is not None:
         return _next(_command("world", "why", last, *_world(given)), again)
-    return _next(_command("explain", scene.goal.name, *_world(given)))
+    explain = _command("explain", scene.goal.name, *_world(given))
+    # What holds a lease or a budget ends, and a plan that is stale is made anew.
+    return _next(explain, again) if error.reason == "step_refused" else _next(explain)
 
 
 def _budget_needed(scene: Scene, error: ContractError) -> int | None:

@@ -268,6 +268,17 @@ def test_a_budget_that_is_used_up_is_told_with_one_that_would_do() -> None:
     assert second.startswith("  next: tools/bazel run //:achieve -- ")
 
 
+def test_after_a_refusal_that_another_run_can_end_the_same_command_goes_on() -> None:
+    held = ContractError("ERR_CI_SAFETY", "step_refused", "/a/1/ was not admitted: lease_held")
+    run = Run()
+    run.scene.step_ends("/a/1/", [], held)
+
+    explain, again = said(run, held)
+
+    assert explain == "  next: tools/bazel run //:explain -- made"
+    assert again.startswith("        tools/bazel run //:achieve -- --goal 'a goal.yaml' --lane pr")
+
+
 def test_what_is_not_proved_is_explained() -> None:
     found = said(Run(), inputs_error("goal_unproved", "there is false"))
 
