@@ -81,7 +81,8 @@ def achieve(goal: Goal, how: How, *, folder: str, verify: bool = False) -> Achie
     Raises:
         ContractError: What kept it from being proved: of the first step that failed or was refused;
             ``ERR_INPUTS``: ``no_plan``, ``goal_unproved``, ``bad_value`` for an opt-in that no
-            processor declares, or what is wrong with goal or world;
+            processor declares, ``world_busy`` if another goal of its name was declared meanwhile,
+            or what is wrong with goal or world;
             ``ERR_ADAPTER_INVOCATION``: ``interrupted``, ``terminated``.
     """
     setting = how.setting
@@ -141,6 +142,10 @@ def _rounds(
         _check_stopped(how)
         how.observer.judging(commitments.budget(world.ledger, goal.name))
         stand = standing.prove(world, goal.name, verify=verify)
+        if stand.goal.id != goal.id:  # its truth says nothing of the one that was given
+            raise inputs_error(
+                "world_busy", f"goal {goal.name}: another of its name was declared meanwhile"
+            )
         if stand.status == fold.SATISFIED:
             found.proof = stand.proof
             return
