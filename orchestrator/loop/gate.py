@@ -10,6 +10,7 @@ from __future__ import annotations
 from orchestrator.goals import goal as goals
 from orchestrator.goals import judging, snapshot
 from orchestrator.loop import admission, standing
+from processors.protocol import shapes
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, inputs_error
 
@@ -117,9 +118,20 @@ def refusal(verdict: Verdict, step: str) -> ContractError:
     """The error that a refused step is answered with."""
     assert verdict.fact is not None
     data: dict[str, Json] = verdict.fact[1]
-    bound = data.get("bound_micro_usd")
-    amount = f"; it asks for {data['ask_micro_usd']} of {bound} micro-USD that are free"
-    tail = amount if verdict.reason == "over_budget" else ""
+    bound, tail = data.get("bound_micro_usd"), ""
+    if verdict.reason == "over_budget":
+        tail = f"; it asks for {data['ask_micro_usd']} of {bound} micro-USD that are free"
+    elif verdict.reason in ("predicate_false", "predicate_error"):
+        tail = f": {', '.join(_untrue(verdict))}"
     return ContractError(
         "ERR_CI_SAFETY", "step_refused", f"{step} was not admitted: {verdict.reason}{tail}"
     )
+
+
+def _untrue(verdict: Verdict) -> list[str]:
+    """Each predicate that kept a step from being admitted, with what it is."""
+    [made] = [each for each in verdict.made if each.check == "predicates"]
+    truths = made.inputs["truths"]
+    assert isinstance(truths, list)
+    said = [(shapes.text(each, "predicate"), shapes.text(each, "truth")) for each in truths]
+    return [f"{name} is {truth}" for name, truth in said if truth != judging.TRUE]

@@ -272,7 +272,7 @@ def test_an_invariant_that_a_step_breaks_keeps_the_next_one_from_beginning(tmp_p
     found = achieve(goal_file(tmp_path, EACH, small), world=world)
 
     assert found.error == ("ERR_CI_SAFETY", "step_refused", 1)
-    assert "predicate_false" in found.message
+    assert "predicate_false: p1 is false" in found.message
     [refused] = events(world, "transition.refused")
     [truths] = [
         each["inputs"]["truths"] for each in refused["verdicts"] if each["check"] == "predicates"
