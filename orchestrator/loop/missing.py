@@ -98,11 +98,11 @@ class Missing:
         predicate, found = known.find(stated.predicate), shapes.members(verdict.witness, "found")
         if predicate is None:
             return
-        if found.get("why") == STALE:
+        if found.get("why") == SOURCE_GONE and self._is_made(source := str(found["source"])):
+            self._wants.add(Exists(source))
+        elif found.get("why") in (STALE, SOURCE_GONE):  # it may be made of something else
             about = [str(args[name]) for name in predicate.paths if name in args]
             self.lost.update(path for path in about if self._is_made(path))
-        elif found.get("why") == SOURCE_GONE and self._is_made(source := str(found["source"])):
-            self._wants.add(Exists(source))
 
     def _is_made(self, path: str) -> bool:
         """Whether a step can make what lies at a path."""

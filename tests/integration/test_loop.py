@@ -358,6 +358,25 @@ def test_a_source_that_is_gone_is_made_again_before_what_was_made_of_it(tmp_path
     check_at_rest(world)
 
 
+def test_what_was_made_of_a_source_that_is_gone_is_made_of_another(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    put(world, a="plain", b="other")
+    current = "predicate: artifact.current, args: {path: /artifacts/mine/outputs/step.txt}"
+    spelled = (
+        "transitions: [{ref: hostile/step@1, write_prefix: /artifacts/mine/,"
+        " use: {source: /artifacts/in/%s}}]"
+    )
+    achieve(goal_file(tmp_path, current, more=spelled % "a"), world=world).result  # noqa: B018
+    world_command("rm", "/artifacts/in/a", world=world)
+
+    nothing = achieve(goal_file(tmp_path, current, more=spelled % "a"), world=world)
+    found = achieve(goal_file(tmp_path, current, more=spelled % "b"), world=world).result
+
+    assert nothing.error == ("ERR_INPUTS", "no_plan", 2)
+    assert [step["step"] for step in found["steps"]] == ["/artifacts/mine/"]
+    check_at_rest(world)
+
+
 def test_a_goal_can_spell_out_one_processor_twice(tmp_path: Path) -> None:
     world = tmp_path / "w"
     put(world, a="plain")
