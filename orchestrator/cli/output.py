@@ -17,18 +17,34 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_STANDARD = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}  # with what a closed one is opened
+
 
 def keep_standard_streams() -> None:
     """Make sure that fds 0, 1 and 2 are open, so that no file of ours takes a stream's place.
 
     What takes the place of a closed stdout can be read but not written, so that an envelope nobody
-    gets is noticed when it is printed.
+    gets is noticed when it is printed. Whatever else the caller left open reaches us alone: what is
+    started here inherits nothing of it.
     """
-    for fd, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+    for fd, flags in _STANDARD.items():
         try:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, flags)  # takes the lowest free number, which is this one
+    _keep_to_ourselves()
+
+
+def _keep_to_ourselves() -> None:
+    try:
+        names = os.listdir("/dev/fd")
+    except FileNotFoundError:
+        return  # no /proc; then no processor is started either (``reaper``)
+    for fd in map(int, names):
+        try:
+            os.set_inheritable(fd, fd in _STANDARD)
+        except OSError:
+            pass  # the listing's own, which is closed by now
 
 
 def exit_code(envelope: dict[str, Json]) -> int:

@@ -55,7 +55,10 @@ class Ledger:
             ContractError: ``ERR_INPUTS``: ``world_absent``, ``world_format``, ``world_corrupt``,
                 ``world_unwritable`` or ``world_busy``.
         """
-        self.folder = os.path.realpath(folder)
+        try:
+            self.folder = os.path.realpath(folder)
+        except OSError as error:  # the working folder is gone
+            raise inputs_error("world_unwritable", f"world {folder!a}: {error.strerror}") from None
         self._clock = clock
         if not ledger_file.exists(self.folder):
             if not make:

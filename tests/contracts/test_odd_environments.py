@@ -44,6 +44,32 @@ def is_awake(pid: int) -> bool:
     return state[0] not in "SZ"
 
 
+def test_what_the_caller_left_open_is_not_the_processors(tmp_path: Path) -> None:
+    (tmp_path / "own").write_text("of the caller alone")
+    fd = os.open(tmp_path / "own", os.O_RDONLY)
+    try:
+        words = zoo_words("environment")
+        with start(*words, world=tmp_path / "w", command=ZOO_COMMAND, pass_fds=[fd]) as process:
+            result = finish(process, world=tmp_path / "w")
+    finally:
+        os.close(fd)
+
+    assert json.loads(result.output("seen.json"))["files"] == []
+
+
+def test_a_working_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    words = zoo_words("good")
+    with start(
+        *words, world=Path("w"), command=ZOO_COMMAND, cwd=gone, preexec_fn=gone.rmdir
+    ) as process:
+        result = finish(process, world=gone)
+
+    assert result.error == ("ERR_INPUTS", "world_unwritable")
+    assert "No such file or directory" in result.envelope["error"]["message"]
+
+
 def test_a_caller_that_ignores_the_end_of_its_children_changes_nothing(tmp_path: Path) -> None:
     # Not through the launcher, for a shell may put the signal back.
     program = (sys.executable, "-I", "-S", "-B", str(START_FILE))
