@@ -163,7 +163,7 @@ class Placing:
         Raises:
             ContractError: ``ERR_INPUTS``: ``unreadable_file`` or ``world_unwritable``.
         """
-        return self._take(_pieces(fd, name))
+        return self._take(pieces(fd, name))
 
     def write(self, data: bytes) -> tuple[str, int]:
         """Take some bytes; return their content id and size.
@@ -315,12 +315,22 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _pieces(fd: int, name: str) -> Iterator[bytes]:
-    while True:
-        try:
-            chunk = os.read(fd, digests.CHUNK_BYTES)
-        except OSError as error:
-            raise inputs_error("unreadable_file", f"{name!a}: {error.strerror}") from None
-        if not chunk:
-            return
-        yield chunk
+def pieces(fd: int, name: str) -> Iterator[bytes]:
+    """What an open file holds, in pieces, if it stays the same until all of it was read.
+
+    Args:
+        fd: The file.
+        name: How messages call it.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``unreadable_file``.
+    """
+    try:
+        before = os.fstat(fd)
+        while chunk := os.read(fd, digests.CHUNK_BYTES):
+            yield chunk
+        after = os.fstat(fd)
+    except OSError as error:
+        raise inputs_error("unreadable_file", f"{name!a}: {error.strerror}") from None
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise inputs_error("unreadable_file", f"{name!a}: it changed while it was read")

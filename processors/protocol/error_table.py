@@ -173,11 +173,7 @@ ERRORS: tuple[Row, ...] = (
     _inputs("unknown_name", "the inputs refer to an artifact that was not given", "attach it"),
     # World paths.
     _inputs("path_not_absolute", "a world path does not start with /", "start it with /"),
-    _inputs(
-        "path_empty_segment",
-        "a world path has an empty segment",
-        "remove the slash that is one too many",
-    ),
+    _inputs("path_empty_segment", "a world path has an empty segment", "remove the extra slash"),
     _inputs("path_dot_segment", "a world path has a . or .. segment", "spell the path out"),
     _inputs("path_bad_percent", "a percent sign starts no escape, or stays one", "avoid it"),
     _inputs("path_encoded_slash", "a world path hides a slash in an escape", "write the slash"),

@@ -104,6 +104,18 @@ def test_what_cannot_be_read_is_the_callers_to_mend(store: Objects, tmp_path: Pa
     assert scratch(store) == []
 
 
+def test_what_changes_while_it_is_read_is_not_taken(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(2 * digests.CHUNK_BYTES))
+    with source.open("rb") as file:
+        copied = placing_module.pieces(file.fileno(), str(source))
+        next(copied)
+        with source.open("ab") as writer:
+            writer.write(b"more")
+
+        assert refused(lambda: list(copied)) == ("ERR_INPUTS", "unreadable_file")
+
+
 @pytest.mark.parametrize("size", [len(DATA), placing_module.SMALL_MAX + 1])
 def test_a_copy_takes_the_place_of_bytes_that_have_rotted(
     size: int, store: Objects, tmp_path: Path
@@ -117,7 +129,7 @@ def test_a_copy_takes_the_place_of_bytes_that_have_rotted(
 
     later = Objects(str(tmp_path / "w"))  # another process, which has waited for nothing
     with later.placing() as placing, (tmp_path / "source").open("rb") as source:
-        placing.copy(source.fileno())
+        placing.copy(source.fileno(), "a file")
         placing.place()
 
     assert later.read(cid) == data
