@@ -20,7 +20,7 @@ from processors.protocol.errors import ContractError, inputs_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import Self
 
     from processors.protocol.canonical import Json
@@ -159,6 +159,14 @@ class Ledger:
         """What lies at a canonical world path."""
         row = self.file.row("SELECT * FROM artifacts WHERE path = ?", path)
         return None if row is None else Artifact(*row)
+
+    def artifacts_at(self, paths: Collection[str]) -> dict[str, Artifact]:
+        """What lies at some canonical world paths, by path: one look for all of them."""
+        rows = self.file.select(
+            f"SELECT * FROM artifacts WHERE path IN ({', '.join('?' * len(paths))})",  # noqa: S608
+            *paths,
+        )
+        return {row[0]: Artifact(*row) for row in rows}
 
     def artifacts(self, folder: str = "/") -> Iterator[Artifact]:
         """What lies under a folder (with its slash), sorted by path."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from orchestrator.world.records import Ahead
+    from orchestrator.world.records import Artifact as Found
 
 AHEAD_MAX = 64  # contents that are written ahead by one open world before it waits for their files
 
@@ -131,9 +132,12 @@ class World:
 
     def is_settled(self, write_prefix: str) -> bool:
         """Whether an execution has put its receipt, or what it took over, under a write prefix."""
-        if self.ledger.artifact(paths.receipt_path(write_prefix)) is not None:
+        return self._is_settled(write_prefix, self.ledger.artifacts_at(_ends(write_prefix)))
+
+    def _is_settled(self, write_prefix: str, found: dict[str, Found]) -> bool:
+        receipt, index = (found.get(path) for path in _ends(write_prefix))
+        if receipt is not None:
             return True
-        index = self.ledger.artifact(paths.index_path(write_prefix))
         return index is not None and self.ledger.event(index.seq).type == "execution.reused"
 
     def check_free(self, write_prefix: str) -> None:
@@ -142,13 +146,15 @@ class World:
         Raises:
             ContractError: ``ERR_INPUTS`` / ``prefix_occupied``.
         """
-        outer = write_prefix[:-1]
-        while outer != "/artifacts":
-            if self.ledger.artifact(outer) is not None:  # no path is a file and a folder
-                raise inputs_error("prefix_occupied", f"{outer} is a file of the world")
-            if outer + "/" != write_prefix and self.is_settled(outer + "/"):
-                raise inputs_error("prefix_occupied", f"{outer}/ holds another execution's outputs")
-            outer = outer.rpartition("/")[0]
+        folders = _around(write_prefix)
+        found = self.ledger.artifacts_at(
+            [path for folder in folders for path in (folder[:-1], *_ends(folder))]
+        )
+        for folder in folders:
+            if folder[:-1] in found:  # no path is a file and a folder
+                raise inputs_error("prefix_occupied", f"{folder[:-1]} is a file of the world")
+            if folder != write_prefix and self._is_settled(folder, found):
+                raise inputs_error("prefix_occupied", f"{folder} holds another execution's outputs")
         for running in self.ledger.running_around(write_prefix):
             if running.write_prefix != write_prefix:
                 raise inputs_error(
@@ -156,7 +162,7 @@ class World:
                     f"execution {running.execution_id} works on {running.write_prefix}",
                 )
         there = next(self.ledger.artifacts(write_prefix), None)
-        if there is not None and not self.is_settled(write_prefix):
+        if there is not None and not self._is_settled(write_prefix, found):
             raise inputs_error("prefix_occupied", f"{write_prefix} holds other artifacts")
 
     def lay_out(self, staging: Staging, artifacts: dict[str, Artifact], write_prefix: str) -> None:
@@ -177,6 +183,19 @@ class World:
                 os.chmod(target, READ_ONLY)
         except OSError as error:
             raise self.objects.unwritable(error) from None
+
+
+def _ends(write_prefix: str) -> tuple[str, str]:
+    """Where an execution puts its receipt, and its index."""
+    return paths.receipt_path(write_prefix), paths.index_path(write_prefix)
+
+
+def _around(write_prefix: str) -> list[str]:
+    """A write prefix and the folders around it, from the inside out, but for /artifacts/."""
+    folders = [write_prefix]
+    while (outer := folders[-1][:-1].rpartition("/")[0]) != "/artifacts":
+        folders.append(outer + "/")
+    return folders
 
 
 def open_regular(source: str) -> int:
