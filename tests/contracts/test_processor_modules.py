@@ -1,0 +1,30 @@
+"""What the main module of a processor may say, hand back and raise, and when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.commands import Copy
+from tests.harness import Result, run, zoo_words
+
+FOLDER = "processors/hostile/zoo/v1/tree/app/tests/fixtures/processors/hostile/zoo/v1"
+RUN = "def run(job: Job) -> None:"
+SAID = 'print("by print")\nos.write(1, b"by write\\n")\n'
+
+
+def ran(tmp_path: Path, new: str) -> Result:
+    """Run the test processor with something else where its function begins."""
+    copy = Copy(tmp_path)
+    copy.replace(f"{FOLDER}/main.py", RUN, new)
+    return run(*zoo_words("good"), world=tmp_path / "world", command=copy.command)
+
+
+@pytest.mark.proves("HR-4")
+def test_what_a_module_prints_when_it_is_imported_is_logged(tmp_path: Path) -> None:
+    result = ran(tmp_path, f"{SAID}\n\n{RUN}")
+
+    assert result.envelope["status"] == "success"
+    logged = [event["text"] for event in result.events if event["event"] == "processor.log"]
+    assert logged == ["by print", "by write"]
