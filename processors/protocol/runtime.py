@@ -198,6 +198,7 @@ def _run(function: Callable[[Job], None], argv: list[str]) -> int:
         sys.stderr.write(f"no usable payload or registry: {error}\n")
         return EXIT_NO_PAYLOAD
     secret_values = _secret_values(registry)  # before the function, which may take them away
+    payload.inputs_hash()  # is kept; the function may change its inputs
     job = Job(payload, registry, root, secret_values)
     started_at, began = _now(), time.monotonic()
     error_found = _call(function, job)

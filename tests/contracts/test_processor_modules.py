@@ -56,3 +56,10 @@ def test_whatever_is_raised_is_told_by_its_type_alone(tmp_path: Path) -> None:
     assert result.error == ("ERR_ADAPTER_INVOCATION", "processor_error")
     assert result.envelope["error"]["message"] == "the processor raised Panic"
     assert b"the data" not in result.stdout + result.stderr
+
+
+def test_a_function_may_change_its_inputs(tmp_path: Path) -> None:
+    """What they were is known already."""
+    result = ran(tmp_path, f"{RUN}\n    job.inputs['more'] = 1")
+
+    assert result.envelope["status"] == "success"
