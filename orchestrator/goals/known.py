@@ -6,6 +6,8 @@ comes from ``predicates/`` by the build graph (docs/guides/predicates.md).
 
 from __future__ import annotations
 
+import copy
+
 from orchestrator.goals.predicate import Predicate
 from orchestrator.goals.predicates import (
     artifact,
@@ -18,6 +20,7 @@ from orchestrator.goals.predicates import (
 )
 from orchestrator.goals.view import CannotTellError
 from predicates import registered
+from processors.protocol.canonical import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,13 +50,17 @@ def _guarded(judge: Callable[[Args, Any], Any]) -> Callable[[Args, View], Answer
 
     def guarded(args: Args, view: View) -> Answer:
         try:
-            value, found = judge(args, view)
-        except CannotTellError:
+            value, found = judge(copy.deepcopy(args), view)  # the goal's own stay as they are
+        except (CannotTellError, KeyboardInterrupt):
             raise
-        except Exception as error:  # noqa: BLE001 - a mistake in a predicate is an error verdict
+        except BaseException as error:  # noqa: BLE001 - a mistake in a predicate is an error verdict
             raise CannotTellError("predicate_failed", f"it raised {type(error).__name__}") from None
         if not isinstance(value, bool) or not isinstance(found, dict):
             raise CannotTellError("predicate_failed", "its answer is not (bool, dict)")
+        try:
+            canonical(found)  # a lone surrogate, say, cannot be written down
+        except (TypeError, ValueError, RecursionError):
+            raise CannotTellError("predicate_failed", "what it found is not plain JSON") from None
         return value, found
 
     return guarded

@@ -21,12 +21,15 @@ from orchestrator import schema_subset, strict_yaml
 from orchestrator.goals import effects
 from orchestrator.goals.templates import Template
 from orchestrator.images import reference
-from processors.protocol import digests
+from processors.protocol import digests, marks, spawn
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import NAME_GRAMMAR, REF_GRAMMAR, Ref
 
 DOCUMENT_BYTES_MAX = 262_144
+
+# What a processor finds in its environment besides its secrets; a secret would take its place.
+_OWN_VARIABLES = frozenset({*spawn.PROCESSOR_ENV, "HOME", "TMPDIR", marks.VARIABLE})
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_GRAMMAR}$")]
@@ -121,6 +124,12 @@ class Registry(_Closed):
             listed = getattr(self, name)
             if len(set(listed)) != len(listed):
                 raise ValueError(f"{name} lists something twice")
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_hide_nothing(self) -> Registry:
+        if taken := sorted(_OWN_VARIABLES.intersection(self.secrets)):
+            raise ValueError(f"secrets lists {taken[0]}, which every processor's environment has")
         return self
 
     @model_validator(mode="after")

@@ -47,8 +47,10 @@ def find(goal: Goal, folder: str) -> dict[str, Means]:
     if goal.transitions:
         every = [_spelled(step, number, folder) for number, step in enumerate(goal.transitions, 1)]
     else:
-        loaded = [_load(ref, folder) for ref in listed]
-        every = [_declared(each, goal) for each in loaded if each.products]
+        loaded = [each for each in (_load(ref, folder) for ref in listed) if each.products]
+        if not goal.processors:  # what no plan can use is for calls by hand, and no fault of a goal
+            loaded = [each for each in loaded if _is_for_plans(each)]
+        every = [_declared(each, goal) for each in loaded]
     found = {each.operator.name: each for each in every}
     if unknown := sorted({*goal.inputs} - {*found}):
         raise invalid(goal, f"use: {unknown[0]} is none of the goal's processors")
@@ -66,11 +68,24 @@ def _load(ref: str, folder: str) -> Processor:
     return processors.load(folder, parsed)
 
 
+def _is_for_plans(processor: Processor) -> bool:
+    """Whether a plan can use what a registry declares."""
+    try:
+        _operator(processor, _needs(processor))
+    except ContractError:
+        return False
+    return True
+
+
 def _declared(processor: Processor, goal: Goal) -> Means:
     """A processor by the effects that its registry declares."""
-    requires = shapes.members(processor.registry, "requires")
-    operator = _operator(processor, {name: str(each) for name, each in requires.items()})
+    operator = _operator(processor, _needs(processor))
     return Means(processor, operator, goal.inputs.get(str(processor.ref), {}))
+
+
+def _needs(processor: Processor) -> dict[str, str]:
+    requires = shapes.members(processor.registry, "requires")
+    return {name: str(each) for name, each in requires.items()}
 
 
 def _spelled(step: Json, number: int, folder: str) -> Means:

@@ -198,6 +198,7 @@ def _run(function: Callable[[Job], None], argv: list[str]) -> int:
         sys.stderr.write(f"no usable payload or registry: {error}\n")
         return EXIT_NO_PAYLOAD
     secret_values = _secret_values(registry)  # before the function, which may take them away
+    payload.inputs_hash()  # is kept; the function may change its inputs
     job = Job(payload, registry, root, secret_values)
     started_at, began = _now(), time.monotonic()
     error_found = _call(function, job)
@@ -225,14 +226,19 @@ def _run(function: Callable[[Job], None], argv: list[str]) -> int:
     return 0 if error_found is None else error_found.row.exit_code
 
 
-def _call(function: Callable[[Job], None], job: Job) -> ContractError | None:
+def _call(function: Callable[[Job], object], job: Job) -> ContractError | None:
     try:
-        function(job)
+        returned = function(job)
     except ContractError as error:
         return error
-    except Exception as error:  # noqa: BLE001 - a processor's bug becomes one row of the table
+    except SystemExit:
+        raise  # it ends the process, with a status of its own
+    except BaseException as error:  # noqa: BLE001 - a processor's bug becomes one row of the table
         _report(error)
         return adapter_error("processor_error", f"the processor raised {_kind(error)}")
+    if returned is not None:  # a coroutine or a generator, say, of which nothing has run
+        what = f"run(job) returned {type(returned).__name__}; it writes outputs and returns nothing"
+        return adapter_error("processor_error", what)
     return None
 
 

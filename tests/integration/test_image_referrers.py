@@ -208,6 +208,16 @@ def test_a_registry_lists_both_with_the_image_and_gives_them_back(tmp_path: Path
                 assert found.materials["base"] == image.sha256(b"the base")
 
 
+def test_an_image_without_a_wheel_has_a_bill_of_its_base_alone() -> None:
+    manifest = blob(PAPER / "bare_sbom", (PAPER / "bare_sbom.digest").read_text().strip())
+    digest, _ = referrers.document_of(manifest, referrers.SBOM_TYPE, expected())
+    document = blob(PAPER / "bare_sbom", digest)
+
+    bill = referrers.bill_of_materials(manifest, document, expected())
+
+    assert len(bill.components) == len(image.PACKAGES)
+
+
 def test_a_wheel_outside_the_lock_stops_the_build_and_is_named(tmp_path: Path) -> None:
     image.write(tmp_path)
     (tmp_path / "zeta-1-py3-none-any.whl").write_bytes(image.wheel("zeta", "1", ()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,12 +200,17 @@ def test_an_unknown_predicate_and_one_that_fails_are_errors(
     def broken(_: object, __: object) -> object:
         raise ZeroDivisionError("secret")
 
+    def leaving(_: object, __: object) -> object:
+        sys.exit("secret")  # would end the program, with the status that it says
+
     assert "unknown_predicate" in str(found(judged({}, "made.up")))
     for judge, reason in (
         (broken, "it raised ZeroDivisionError"),
+        (leaving, "it raised SystemExit"),
         (lambda _, __: 1, "it raised TypeError"),
         (lambda _, __: (1, {}), "not (bool, dict)"),
         (lambda _, __: (True, {"x": 0.5}), "not plain JSON"),
+        (lambda _, __: (True, {"x": "\udc80"}), "not plain JSON"),
     ):
         own = known.own("own.bad", {"summary": "", "args": {}, "paths": [], "judge": judge})
         monkeypatch.setitem(known.OWN, "own.bad", own)
@@ -212,6 +218,17 @@ def test_an_unknown_predicate_and_one_that_fails_are_errors(
         assert verdict.value == "error"
         assert reason in str(found(verdict))
         assert "secret" not in str(found(verdict))
+
+
+def test_a_predicate_cannot_change_what_a_goal_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    def meddling(args: dict[str, Json], _: object) -> object:
+        args["list"] = args.pop("path")
+        return True, {}
+
+    own = known.own("own.meddling", {"summary": "", "args": {}, "paths": [], "judge": meddling})
+    monkeypatch.setitem(known.OWN, "own.meddling", own)
+
+    assert judged({}, "own.meddling", path=A).is_true
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,14 @@ WRONG: dict[str, tuple[Change, str]] = {
         "OTHER_KEY is not listed",
     ),
     "malformed secret": (lambda document: document.update(secrets=["A-B"]), "secrets.0"),
+    "secret in the place of a folder": (
+        lambda document: document["secrets"].append("TMPDIR"),
+        "secrets lists TMPDIR, which every processor's environment has",
+    ),
+    "secret in the place of a setting": (
+        lambda document: document["secrets"].append("PYTHONHASHSEED"),
+        "secrets lists PYTHONHASHSEED",
+    ),
     "inputs no object": (inputs(type="string"), "must be of type object"),
     "inputs without type": (inputs(properties={}), "inputs.type"),
     "unknown keyword": (inputs(type="object", oneOf=[]), "unknown keyword oneOf"),

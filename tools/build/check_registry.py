@@ -16,6 +16,8 @@ from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import parse_ref
 
+PYTHON_ENTRYPOINT = "main.py"
+
 
 def main() -> None:
     """Write the files that the command line asks for."""
@@ -46,7 +48,13 @@ def load(path: Path, folder: str) -> registry.Registry:
     ref = parse_ref(f"{ns}/{name}@{version.removeprefix('v')}")
     if parent != "processors" or ref is None:
         raise SystemExit(f"{folder} is no folder of a processor: processors/<ns>/<name>/v<N>")
-    return registry.load(path.read_bytes(), ref, f"{folder}/registry.yaml")
+    found = registry.load(path.read_bytes(), ref, f"{folder}/registry.yaml")
+    if found.runtime == "python3.13" and found.entrypoint != PYTHON_ENTRYPOINT:
+        raise SystemExit(
+            f"{folder}/registry.yaml: entrypoint is {found.entrypoint}; with runtime python3.13"
+            f" {PYTHON_ENTRYPOINT} is what starts"
+        )
+    return found
 
 
 if __name__ == "__main__":

@@ -14,11 +14,17 @@ ProcessorInfo = provider(
     },
 )
 
+# What a module prints while it is imported goes to stderr, as all that it prints later; stdout is
+# the envelope's.
 _CALL = [
     "import os",
     "os.chdir(os.environ[\"TMPDIR\"])",
+    "stdout = os.dup(1)",
+    "os.dup2(2, 1)",
     "from {module}.main import run",
     "from processors.protocol.runtime import main",
+    "os.dup2(stdout, 1)",
+    "os.close(stdout)",
     "main(run)",
 ]
 

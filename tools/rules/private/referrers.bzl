@@ -59,6 +59,9 @@ _ATTRS = {
 
 def _sbom_impl(ctx):
     wheels = wheel_files(ctx.attr.wheels)
+    for file in wheels.to_list():
+        if file.extension != "whl":
+            fail("{}: {} is no wheel".format(ctx.label, file.short_path))
     args = ctx.actions.args()
     args.add_all(wheels, before_each = "--wheel")
     return _make(ctx, "sbom", args, wheels)
@@ -66,7 +69,8 @@ def _sbom_impl(ctx):
 _sbom = rule(
     implementation = _sbom_impl,
     doc = "The bill of materials of an image.",
-    attrs = _ATTRS | {"wheels": attr.label_list(allow_files = [".whl"])},
+    # By their ending, Bazel would refuse a target that has none, as of a processor without packages.
+    attrs = _ATTRS | {"wheels": attr.label_list(allow_files = True)},
 )
 
 def _provenance_impl(ctx):

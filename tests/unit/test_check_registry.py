@@ -1,0 +1,31 @@
+"""The build's look at a ``registry.yaml``: what it says must be what is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.source_rules import root
+from tools.build import check_registry
+
+FOLDER = "processors/llm/chat/v1"
+LINE = "entrypoint: main.py\n"
+
+
+def registry(tmp_path: Path, line: str) -> Path:
+    """A registry of the repository with another entrypoint."""
+    text = (root() / FOLDER / "registry.yaml").read_text(encoding="utf-8")
+    assert text.count(LINE) == 1
+    file = tmp_path / "registry.yaml"
+    file.write_text(text.replace(LINE, line), encoding="utf-8")
+    return file
+
+
+def test_the_entrypoint_is_what_starts(tmp_path: Path) -> None:
+    assert check_registry.load(registry(tmp_path, LINE), FOLDER).entrypoint == "main.py"
+
+
+def test_another_entrypoint_stops_the_build_and_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=f"{FOLDER}/registry.yaml: entrypoint is other.py; .*main"):
+        check_registry.load(registry(tmp_path, "entrypoint: other.py\n"), FOLDER)
