@@ -59,7 +59,6 @@ def _options() -> list[str]:
         options.append(f"--junitxml={xml}")
     if only := os.environ.get("TESTBRIDGE_TEST_ONLY"):
         options.append(f"-k={only}")
-    if "TEST_TMPDIR" in os.environ:
-        # What Bazel says there lies on a disk. /tmp is the test's own likewise, and in memory.
-        options.append(f"--basetemp={tempfile.mkdtemp()}/pytest")
+    if scratch := os.environ.get("SCRATCH", os.environ.get("TEST_TMPDIR")):
+        options.append(f"--basetemp={tempfile.mkdtemp(dir=scratch)}/pytest")
     return options
