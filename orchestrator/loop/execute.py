@@ -7,8 +7,6 @@ ends the processors that run, whose executions settle, and nothing is begun afte
 
 from __future__ import annotations
 
-import itertools
-
 from orchestrator.execution import record
 from orchestrator.execution.request import Request
 from orchestrator.execution.run import Setting, run
@@ -173,7 +171,8 @@ class _Run:
     def end(self) -> Ended:
         """Run the step to its end."""
         begun: list[str] = []
-        for tries in itertools.count(1):
+        tries = 0
+        while True:
             if self._how.setting.stop.signum is not None:
                 return self._ended(begun, adapter_error("interrupted", "it was not begun"))
             with self._worlds.lend() as world:
@@ -191,14 +190,16 @@ class _Run:
                 worlds=self._worlds,
                 processor=self._means.processor,
             )
+            if self._gate.overtaken:
+                continue  # another loop has made this attempt; what there is left to do is judged
+            tries += 1
             error = _error(envelope)
-            charged = _charged(self._worlds, execution_id) if error is not None else _cost(envelope)
+            charged = _cost(envelope) if error is None else self._charged(execution_id)
             self._how.observer.attempt_ends(self._prefix, error, charged or 0)
             if charged is not None:
                 begun.append(execution_id)
             if error is None or not self._may_repeat(error, tries):
                 return self._ended(begun, error)
-        raise AssertionError  # it counts without an end
 
     def _admit(self, world: World) -> tuple[str | None, ContractError | None]:
         """The id of the execution that may begin, or none, and why if it was refused."""
@@ -211,6 +212,19 @@ class _Run:
         if not verdict.admitted:
             return None, refusal(verdict, self._prefix)
         return str(verdict.fact[1]["execution_id"]), None
+
+    def _charged(self, execution_id: str) -> int | None:
+        """What the goal paid for an execution; None if that is only an id chosen for one."""
+        admitted = self._gate.admitted
+        if admitted is None:
+            return None
+        with self._worlds.lend() as world:
+            there = world.ledger.head_at(admitted.count)
+            if there is None or there.hash != admitted.hash:
+                return None  # it was not committed; who has this id now is another loop
+            held = commitments.transition(world.ledger, execution_id)
+        assert held is not None
+        return held.spent_micro_usd or 0
 
     def _may_repeat(self, error: ContractError, tried: int) -> bool:
         row = find_row(error.code, error.reason)
@@ -242,13 +256,6 @@ class _Run:
 def label(prefix: str) -> str:
     """What a step is called: its write prefix, or the digest of one that is no label."""
     return prefix if grammar.is_label(prefix) else digests.of_json(prefix)
-
-
-def _charged(worlds: Worlds, execution_id: str) -> int | None:
-    """What the goal paid for an execution; None if that is only an id chosen for one."""
-    with worlds.lend() as world:
-        held = commitments.transition(world.ledger, execution_id)
-    return None if held is None else held.spent_micro_usd or 0
 
 
 def _cost(envelope: dict[str, Json]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from orchestrator.goals import goal as goals
 from orchestrator.goals import judging, snapshot
 from orchestrator.loop import admission, standing
+from orchestrator.world.chain import Head
 from processors.protocol import shapes
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, inputs_error
@@ -39,6 +40,11 @@ class Gate:
         goal: The goal that it is for.
         policy: By what it is judged.
         secrets: Which of the declared names have a value, sorted.
+
+    Attributes:
+        admitted: Where the chain ends with the fact that admits the attempt, once it is appended.
+        overtaken: Whether another loop was faster with the attempt, so that there is no verdict of
+            ours on it: it has done the step, or the next attempt is another one.
     """
 
     def __init__(
@@ -50,10 +56,13 @@ class Gate:
         self._secrets = secrets
         self._judged: dict[str, Truth] = {}
         self._last: tuple[str, Verdict] | None = None  # the head that was judged, and the verdict
+        self.admitted: Head | None = None
+        self.overtaken = False
 
     def judge(self, world: World) -> Verdict:
         """The verdict at the world's head, which the caller holds still by a transaction."""
         self._judged, self._last = {}, None
+        self.admitted, self.overtaken = None, False
         return self._verdict(world)
 
     def _verdict(self, world: World) -> Verdict:
@@ -88,13 +97,17 @@ class Gate:
             execution_id: The execution.
         """
         verdict = self._verdict(world)
-        if verdict.fact is None:
-            return inputs_error("execution_exists", f"{self._proposal.step} was done meanwhile")
-        kind, data = verdict.fact
-        if verdict.admitted and data["execution_id"] != execution_id:
-            return inputs_error("execution_exists", f"{self._proposal.step} is under way")
-        transaction.append(kind, data)
-        return None if verdict.admitted else refusal(verdict, self._proposal.step)
+        fact = verdict.fact
+        if fact is None or (verdict.admitted and fact[1]["execution_id"] != execution_id):
+            self.overtaken = True
+            return inputs_error("execution_exists", f"{execution_id} is another loop's attempt")
+        if verdict.admitted and world.ledger.execution(execution_id) is not None:
+            return inputs_error("execution_exists", f"{execution_id} was begun outside of any plan")
+        event = transaction.append(*fact)
+        if not verdict.admitted:
+            return refusal(verdict, self._proposal.step)
+        self.admitted = Head(event.seq, event.hash)
+        return None
 
     def _truths(self, world: World) -> list[tuple[str, str]]:
         """What must be true of the world for the step to begin, each with what it is now."""

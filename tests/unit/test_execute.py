@@ -16,6 +16,8 @@ from orchestrator.goals.goal import Goal
 from orchestrator.loop import means, propose, settlement
 from orchestrator.loop.execute import Ended, How, execute
 from orchestrator.loop.gate import Gate
+from orchestrator.loop.observer import Observer
+from orchestrator.world import commitments
 from orchestrator.world.chain import Head
 from orchestrator.world.world import World
 from processors.protocol.canonical import Json
@@ -42,7 +44,7 @@ DESCRIPTION: dict[str, Json] = {
 }
 GOAL = b"""\
 schema: v1
-name: made
+name: digest
 summary: of a test
 budget_micro_usd: 9
 predicates:
@@ -85,7 +87,7 @@ def put(world: World, path: str) -> None:
             transaction.append("artifact.put", {**file, "mime": "text/plain", "source": None})
 
 
-def executed(setting: Setting) -> list[Ended]:
+def executed(setting: Setting, observer: Observer | None = None) -> list[Ended]:
     """How the steps of a plan for the goal end."""
     usable = means.find(goal(), setting.processors_folder)
     with World(setting.world, make=False) as world:
@@ -105,8 +107,105 @@ def executed(setting: Setting) -> list[Ended]:
         allow_real=False,
         policy=loops.POLICY,
         setting=setting,
+        observer=observer,
     )
     return execute(found, usable, how)
+
+
+class Faster(Observer):
+    """Another loop with the same plan, which begins the step when this one is about to.
+
+    Args:
+        world: The world's folder.
+        ends: Whether it also ends it at once.
+        reason: What the step fails with then, or None for a success.
+    """
+
+    def __init__(self, world: str, *, ends: bool, reason: str | None = None) -> None:
+        self._world = world
+        self._ends = ends
+        self._reason = reason
+
+    def attempt_begins(self, step: str, execution_id: str) -> None:
+        """See ``Observer``."""
+        with World(self._world, make=False) as world:
+            ledger = world.ledger
+            plan = commitments.plans(ledger, goal().name)[-1]
+            asked = loops.proposal(loops.Step(step, ask=1), Head(plan.head_count, plan.head_hash))
+            asked.plan, asked.step = plan.plan, step
+            assert loops.propose(ledger, asked).admitted
+            if self._ends:
+                loops.settle(ledger, execution_id, 0, self._reason)
+
+
+def facts(setting: Setting, type_: str) -> list[dict[str, Json]]:
+    """The data of the events of a type."""
+    with World(setting.world, make=False) as world:
+        return [each.data for each in world.ledger.events() if each.type == type_]
+
+
+def test_a_step_that_another_loop_runs_is_refused_as_a_held_lease(setting: Setting) -> None:
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+
+    [ended] = executed(setting, Faster(setting.world, ends=False))
+
+    assert ended.error is not None
+    assert (ended.error.code, ended.error.reason) == ("ERR_CI_SAFETY", "step_refused")
+    assert "lease_held" in ended.error.message
+    assert ended.executions == []
+    [refused] = facts(setting, "transition.refused")
+    assert refused["reason"] == "lease_held"
+    assert len(facts(setting, "execution.requested")) == 1
+
+
+def test_a_step_that_another_loop_has_done_meanwhile_is_done(setting: Setting) -> None:
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+
+    [ended] = executed(setting, Faster(setting.world, ends=True))
+
+    assert (ended.error, ended.executions) == (None, [])
+    assert facts(setting, "transition.refused") == []
+    assert len(facts(setting, "execution.requested")) == 1
+
+
+def test_an_attempt_of_another_loop_is_judged_and_not_claimed(setting: Setting) -> None:
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+
+    [ended] = executed(setting, Faster(setting.world, ends=True, reason="provider_refused"))
+
+    assert ended.error is not None
+    assert (ended.error.reason, ended.executions) == ("step_refused", [])
+    assert "attempts_spent" in ended.error.message
+    assert len(facts(setting, "execution.requested")) == 1
+
+
+class Taken(Observer):
+    """Somebody gives the id of the step to an execution of no plan."""
+
+    def __init__(self, world: str) -> None:
+        self._world = world
+
+    def attempt_begins(self, step: str, execution_id: str) -> None:
+        """See ``Observer``."""
+        with World(self._world, make=False) as world, world.ledger.writing() as transaction:
+            for fact in (lives.requested(execution_id, step), lives.judged(execution_id)):
+                transaction.append(*fact)
+            transaction.append(*lives.started(execution_id))
+            transaction.append(*lives.abandoned(execution_id))
+
+
+def test_an_id_that_no_plan_gave_out_is_not_taken_for_a_step(setting: Setting) -> None:
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+
+    [ended] = executed(setting, Taken(setting.world))
+
+    assert ended.error is not None
+    assert (ended.error.reason, ended.executions) == ("execution_exists", [])
+    assert facts(setting, "transition.admitted") == []
 
 
 def test_an_id_that_never_began_is_no_execution(setting: Setting) -> None:
