@@ -1,11 +1,15 @@
 """``execute``: the steps of a plan, side by side where none needs another, each through ``run``.
 
 A step that fails stops what takes from it and nothing else. It is tried again as often as the retry
-class of its error allows; the count is that of admission, which would refuse one more. A signal
+class of its error allows; the count is that of admission, which would refuse one more. A step that
+lacks only what others of the plan hold reserved waits for them (``line``), so how many run at once
+does not decide what the budget is enough for. A signal
 ends the processors that run, whose executions settle, and nothing is begun after it.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from orchestrator.execution import record
 from orchestrator.execution.request import Request
@@ -13,6 +17,7 @@ from orchestrator.execution.run import Setting, run
 from orchestrator.goals.domain import WORLD
 from orchestrator.loop.crew import Crew
 from orchestrator.loop.gate import Gate, refusal
+from orchestrator.loop.line import Line
 from orchestrator.loop.observer import Observer
 from orchestrator.loop.proposal import Proposal
 from orchestrator.loop.worlds import Worlds
@@ -23,6 +28,7 @@ from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, adapter_error, find_row
 from processors.protocol.refs import parse_ref
 
+AHEAD = 2  # steps for each of the jobs: who has ended one finds the next at hand
 WORLDS_MAX = 8  # open at once; one writes at a time, and who waits for a processor needs none
 
 TYPE_CHECKING = False
@@ -112,28 +118,40 @@ def execute(proposed: Proposed, usable: dict[str, Means], how: How) -> list[Ende
     sources = {name: shapes.members(step, "sources") for name, step in steps.items()}
     waits = {name: {str(each) for each in own.values()} - {WORLD} for name, own in sources.items()}
     after: dict[str, list[str]] = {name: [] for name in steps}
+    line = Line[str](AHEAD * how.jobs)
     for name, needed in waits.items():
         for each in needed:
             after[each].append(name)
+        if not needed:
+            line.add(name, _ask(steps[name]))
     found: list[Ended] = []
+    runs: dict[str, _Run] = {}
     worlds = Worlds(how.setting.world, min(how.jobs, WORLDS_MAX))
     # Where the world itself fails, what runs is waited for and nothing is begun.
-    with worlds, Crew[str, Ended](how.jobs) as crew:
-        ready = [name for name, needed in waits.items() if not needed]
-        running = 0
-        while ready or running:
-            for name in ready:
-                crew.begin(name, _Run(proposed, steps[name], usable, how, worlds).end)
-            running += len(ready) - 1
+    with worlds, Crew[str, Ended | None](how.jobs) as crew:
+        while not line.is_over:
+            while (first := line.next()) is not None:
+                name, may_wait = first
+                if name not in runs:
+                    runs[name] = _Run(proposed, steps[name], usable, how, worlds)
+                crew.begin(name, partial(runs[name].end, may_wait=may_wait))
             name, ended = crew.wait()
+            if ended is None:
+                line.waits(name)
+                continue
+            del runs[name]
+            line.ends(gave_back=bool(ended.executions))
             found.append(ended)
             how.observer.step_ends(ended.step, ended.executions, ended.error)
-            ready = []
             for waiting in after[name] if ended.error is None else ():
                 waits[waiting].discard(name)
                 if not waits[waiting]:
-                    ready.append(waiting)
+                    line.add(waiting, _ask(steps[waiting]))
     return found
+
+
+def _ask(step: Step) -> int:
+    return shapes.count(step, "cost_micro_usd")
 
 
 class _Run:
@@ -158,7 +176,7 @@ class _Run:
             step=label(self._prefix),
             writes=(self._prefix,),
             reads={path: proposed.reads.get(path) for path in sorted({*self._use.values()})},
-            ask_micro_usd=shapes.count(step, "cost_micro_usd"),
+            ask_micro_usd=_ask(step),
             # The lane is asked about the flag as it was given, whoever declares the secret.
             question={**record.question(self._request("none")), "secrets": how.allow_env != []},
             endpoints=bool(shapes.members(registry, "endpoints")),
@@ -167,18 +185,24 @@ class _Run:
         )
         present = sorted(name for name in named if how.setting.environ.get(name))
         self._gate = Gate(proposal, proposed.goal, how.policy, present)
+        self._begun: list[str] = []
+        self._tries = 0
 
-    def end(self) -> Ended:
-        """Run the step to its end."""
-        begun: list[str] = []
-        tries = 0
+    def end(self, *, may_wait: bool) -> Ended | None:
+        """Run the step to its end; None if it has to wait, after which this is called again.
+
+        Args:
+            may_wait: Whether it may: others of the plan may hold what it lacks.
+        """
         while True:
             if self._how.setting.stop.signum is not None:
-                return self._ended(begun, adapter_error("interrupted", "it was not begun"))
+                return self._ended(adapter_error("interrupted", "it was not begun"))
             with self._worlds.lend() as world:
-                execution_id, refused = self._admit(world)
+                execution_id, refused = self._admit(world, may_wait=may_wait)
+            if self._has_to_wait():
+                return None
             if execution_id is None:
-                return self._ended(begun, refused)
+                return self._ended(refused)
             self._how.observer.attempt_begins(self._prefix, execution_id)
             trail = self._how.observer.trail(execution_id)
             request = self._request(execution_id)
@@ -190,22 +214,30 @@ class _Run:
                 worlds=self._worlds,
                 processor=self._means.processor,
             )
+            if self._has_to_wait():
+                return None
             if self._gate.overtaken:
                 continue  # another loop has made this attempt; what there is left to do is judged
-            tries += 1
+            self._tries += 1
             error = _error(envelope)
             charged = _cost(envelope) if error is None else self._charged(execution_id)
             self._how.observer.attempt_ends(self._prefix, error, charged or 0)
             if charged is not None:
-                begun.append(execution_id)
-            if error is None or not self._may_repeat(error, tries):
-                return self._ended(begun, error)
+                self._begun.append(execution_id)
+            if error is None or not self._may_repeat(error):
+                return self._ended(error)
 
-    def _admit(self, world: World) -> tuple[str | None, ContractError | None]:
+    def _has_to_wait(self) -> bool:
+        waiting = self._gate.waiting
+        if waiting:
+            self._how.observer.step_waits(self._prefix, "for budget that others have reserved")
+        return waiting
+
+    def _admit(self, world: World, *, may_wait: bool) -> tuple[str | None, ContractError | None]:
         """The id of the execution that may begin, or none, and why if it was refused."""
         with world.ledger.reading():
-            verdict = self._gate.judge(world)
-        if verdict.fact is not None and not verdict.admitted:
+            verdict = self._gate.judge(world, may_wait=may_wait)
+        if verdict.fact is not None and not verdict.admitted and not self._gate.waiting:
             verdict = self._gate.refuse(world)
         if verdict.fact is None:
             return None, None  # an earlier attempt has succeeded
@@ -226,13 +258,13 @@ class _Run:
         assert held is not None
         return held.spent_micro_usd or 0
 
-    def _may_repeat(self, error: ContractError, tried: int) -> bool:
+    def _may_repeat(self, error: ContractError) -> bool:
         row = find_row(error.code, error.reason)
         most = 1 if row is None else self._how.policy.attempts_max[row.retry]
-        return tried < most
+        return self._tries < most
 
-    def _ended(self, begun: list[str], error: ContractError | None) -> Ended:
-        return Ended(self._prefix, self._ref, begun, error)
+    def _ended(self, error: ContractError | None) -> Ended:
+        return Ended(self._prefix, self._ref, self._begun, error)
 
     def _request(self, execution_id: str) -> Request:
         ref = parse_ref(self._ref)

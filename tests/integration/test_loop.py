@@ -129,6 +129,21 @@ def test_many_jobs_make_what_one_makes(tmp_path: Path) -> None:
     assert len(made[0]) == 8
 
 
+def test_how_many_run_at_once_does_not_decide_what_a_budget_is_enough_for(tmp_path: Path) -> None:
+    step = EACH.replace("/last/{name}/outputs/last.txt", "/step/{name}/outputs/step.txt")
+    goal = goal_file(tmp_path, step)  # four steps that ask for 10 each, and cost nothing
+    goal.write_text(goal.read_text().replace("budget_micro_usd: 1000", "budget_micro_usd: 25"))
+    for jobs in (1, 4):
+        world = tmp_path / str(jobs) / "w"
+        world.parent.mkdir()
+        put(world, **{f"n{number}": "plain" for number in range(4)})
+
+        assert achieve(goal, world=world, jobs=jobs).result["executions"] == 4
+
+        assert events(world, "transition.refused") == []
+        check_at_rest(world)
+
+
 @pytest.mark.parametrize(
     ("signum", "code", "reason"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],

@@ -182,6 +182,38 @@ def test_an_attempt_of_another_loop_is_judged_and_not_claimed(setting: Setting) 
     assert len(facts(setting, "execution.requested")) == 1
 
 
+class Reserving(Observer):
+    """Another loop of the goal holds all of its budget; nothing of this one runs."""
+
+    def __init__(self) -> None:
+        self.waited: list[str] = []
+
+    def step_waits(self, step: str, note: str) -> None:
+        """See ``Observer``."""
+        self.waited.append(f"{step} {note}")
+
+
+def test_what_only_another_loop_has_reserved_is_not_waited_for(setting: Setting) -> None:
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+        loops.limit(world.ledger, 9)
+        head = loops.plan(world.ledger)
+        other = loops.proposal(loops.Step("/artifacts/other/", ask=9), head)
+        assert loops.propose(world.ledger, other).admitted
+    observer = Reserving()
+
+    [ended] = executed(setting, observer)
+
+    assert observer.waited == ["/artifacts/still/a/ for budget that others have reserved"]
+    assert ended.error is not None
+    assert "over_budget; it asks for 1 of 0 micro-USD that are free" in ended.error.message
+    [refused] = facts(setting, "transition.refused")
+    assert (refused["reason"], refused["bound_micro_usd"], refused["ask_micro_usd"]) == (
+        *("over_budget", 0),
+        1,
+    )
+
+
 class Taken(Observer):
     """Somebody gives the id of the step to an execution of no plan."""
 
