@@ -48,6 +48,7 @@ class How:
         adapter: Where processors run.
         mode: ``mock`` or ``real``.
         jobs: How many at once.
+        pause_s: Before the second attempt at a step; before each later one it is twice as long.
         allow_env: The secrets that were opted in, by name.
         allow_real: Whether mode real was confirmed.
         policy: By what steps are admitted.
@@ -57,7 +58,7 @@ class How:
 
     __slots__ = (
         *("adapter", "allow_env", "allow_real", "jobs", "lane", "mode"),
-        *("observer", "policy", "setting"),
+        *("observer", "pause_s", "policy", "setting"),
     )
 
     def __init__(
@@ -67,6 +68,7 @@ class How:
         adapter: str,
         mode: str,
         jobs: int,
+        pause_s: float,
         allow_env: list[str],
         allow_real: bool,
         policy: Policy,
@@ -78,6 +80,7 @@ class How:
         self.adapter = adapter
         self.mode = mode
         self.jobs = jobs
+        self.pause_s = pause_s
         self.allow_env = allow_env
         self.allow_real = allow_real
         self.policy = policy
@@ -226,6 +229,19 @@ class _Run:
                 self._begun.append(execution_id)
             if error is None or not self._may_repeat(error):
                 return self._ended(error)
+            self._pause(error)
+
+    def _pause(self, error: ContractError) -> None:
+        """Let some time pass before the next attempt, longer each time; a signal ends it.
+
+        An error that is worth one more attempt is a time limit: that much has passed already.
+        """
+        if error.row.retry != "bounded":
+            return
+        pause_s = self._how.pause_s * 2 ** (self._tries - 1)
+        note = f"{pause_s:g} s until the next attempt, after {error.code} / {error.reason}"
+        self._how.observer.step_waits(self._prefix, note)
+        self._how.setting.stop.wait(pause_s)
 
     def _has_to_wait(self) -> bool:
         waiting = self._gate.waiting

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,12 @@ from orchestrator.loop import means, propose, settlement
 from orchestrator.loop.execute import Ended, How, execute
 from orchestrator.loop.gate import Gate
 from orchestrator.loop.observer import Observer
+from orchestrator.modal.session import Session
 from orchestrator.world import commitments
 from orchestrator.world.chain import Head
 from orchestrator.world.world import World
 from processors.protocol.canonical import Json
+from processors.protocol.errors import ContractError
 from processors.protocol.refs import Ref
 from processors.protocol.spawn import Stop
 from tests.fixtures import lives, loops
@@ -33,7 +36,7 @@ DESCRIPTION: dict[str, Json] = {
     "lock": "sha256:" + "2" * 64,
     "registry": {
         "ref": "tests/still@1",
-        "image": {"repository": "tests/still", "digest": None},
+        "image": {"repository": "tests/still", "digest": "sha256:" + "3" * 64},
         "inputs": {"type": "object", "properties": {}},
         "requires": {"source": "/artifacts/in/{name}"},
         "produces": ["/artifacts/still/{name}/outputs/a.txt"],
@@ -65,7 +68,16 @@ def setting(tmp_path: Path) -> Setting:
         stop=Stop(),
         debug=False,
         publish=False,
+        connect=unreachable,
     )
+
+
+@pytest.fixture
+def remote(setting: Setting) -> Setting:
+    """The same where the world is there and has what the processor takes."""
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+    return setting
 
 
 @pytest.fixture
@@ -87,7 +99,13 @@ def put(world: World, path: str) -> None:
             transaction.append("artifact.put", {**file, "mime": "text/plain", "source": None})
 
 
-def executed(setting: Setting, observer: Observer | None = None) -> list[Ended]:
+def executed(
+    setting: Setting,
+    observer: Observer | None = None,
+    *,
+    adapter: str = "local",
+    pause_s: float = 0,
+) -> list[Ended]:
     """How the steps of a plan for the goal end."""
     usable = means.find(goal(), setting.processors_folder)
     with World(setting.world, make=False) as world:
@@ -99,10 +117,11 @@ def executed(setting: Setting, observer: Observer | None = None) -> list[Ended]:
         assert found is not None
         propose.keep(world, found)
     how = How(
-        lane="pr",
-        adapter="local",
+        lane="dev",
+        adapter=adapter,
         mode="mock",
         jobs=1,
+        pause_s=pause_s,
         allow_env=[],
         allow_real=False,
         policy=loops.POLICY,
@@ -212,6 +231,48 @@ def test_what_only_another_loop_has_reserved_is_not_waited_for(setting: Setting)
         *("over_budget", 0),
         1,
     )
+
+
+def unreachable(_: Mapping[str, str]) -> Session:
+    """No way to Modal, today."""
+    raise ContractError("ERR_MODAL_LOOKUP", "unreachable", "no answer")  # of the class "bounded"
+
+
+class Pausing(Observer):
+    """Notes what is waited for, and lets a signal come in the first pause if it is told to."""
+
+    def __init__(self, stop: Stop | None = None) -> None:
+        self.waited: list[str] = []
+        self._stop = stop
+
+    def step_waits(self, step: str, note: str) -> None:  # noqa: ARG002 - its interface
+        """See ``Observer``."""
+        self.waited.append(note)
+        if self._stop is not None:
+            self._stop.request(signal.SIGINT)
+
+
+def test_the_pauses_between_attempts_grow(remote: Setting) -> None:
+    observer = Pausing()
+
+    [ended] = executed(remote, observer, adapter="modal", pause_s=0.001)
+
+    assert ended.error is not None
+    assert ended.error.reason == "unreachable"
+    assert observer.waited == [
+        "0.001 s until the next attempt, after ERR_MODAL_LOOKUP / unreachable",
+        "0.002 s until the next attempt, after ERR_MODAL_LOOKUP / unreachable",
+    ]
+
+
+def test_a_signal_ends_a_pause(remote: Setting) -> None:
+    observer = Pausing(remote.stop)
+
+    [ended] = executed(remote, observer, adapter="modal", pause_s=3_600)
+
+    assert ended.error is not None
+    assert ended.error.reason == "interrupted"
+    assert len(observer.waited) == 1
 
 
 class Taken(Observer):
