@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "make what a goal says true, step by step, and prove it"
 JOBS_MAX = 4_096
+PAUSE_S = 1.0  # before the second attempt at a step: whom it calls out to gets a moment of rest
 FILES_PER_JOB = 8  # open at once: its lock and the pipes of a child, and what it reads or writes
 FILES_BESIDE = 128
 FLAGS = (
@@ -51,12 +52,17 @@ def main(argv: list[str], root: str) -> int:
     return program.run_alone(command(root), argv)
 
 
-def command(root: str) -> Command:
-    """The command, over the processors that were built below a root."""
-    return Command("achieve", SUMMARY, FLAGS, lambda call: _achieve(call, root))
+def command(root: str, pause_s: float = PAUSE_S) -> Command:
+    """The command, over the processors that were built below a root.
+
+    Args:
+        root: The root.
+        pause_s: As in ``How``.
+    """
+    return Command("achieve", SUMMARY, FLAGS, lambda call: _achieve(call, root, pause_s))
 
 
-def _achieve(call: Call, root: str) -> tuple[dict[str, Json], list[str]]:
+def _achieve(call: Call, root: str, pause_s: float) -> tuple[dict[str, Json], list[str]]:
     given = call.given
     stop = Stop()
     how = How(
@@ -64,6 +70,7 @@ def _achieve(call: Call, root: str) -> tuple[dict[str, Json], list[str]]:
         adapter=asked.check_adapter(given.require("--adapter")),
         mode=asked.check_mode(given.require("--mode")),
         jobs=_jobs(given.get("--jobs") or "1"),
+        pause_s=pause_s,
         allow_env=given.all("--allow-env"),
         allow_real=given.has("--allow-real"),
         policy=policy.current(),

@@ -100,13 +100,13 @@ class Picture:
 
 
 class _Attempts:
-    """A step that runs: when its attempt began, how many there were, what ended the last."""
+    """A step that was begun: when its attempt began, how many have failed, what ended the last."""
 
-    __slots__ = ("began_s", "count", "last")
+    __slots__ = ("began_s", "failed", "last")
 
     def __init__(self, began_s: float) -> None:
         self.began_s = began_s
-        self.count = 0
+        self.failed = 0
         self.last = ""
 
 
@@ -140,7 +140,9 @@ class Scene(Observer):
         self._steps: dict[str, Step] = {}  # of the present plan, by write prefix
         self._by_id: dict[str, str] = {}  # a step's id → its write prefix
         self._waiting: dict[str, Step] = {}
+        self._said: dict[str, str] = {}  # of those that wait, what for, where the loop has said it
         self._running: dict[str, _Attempts] = {}
+        self._paused: dict[str, _Attempts] = {}  # of those that were begun, and wait again
         self._done: set[str] = set()  # ids of steps that succeeded
         self._failed: set[str] = set()
         self._measured: dict[str, tuple[int, float]] = {}  # processor → runs, and their seconds
@@ -180,7 +182,7 @@ class Scene(Observer):
             estimates[ref] = shapes.count(step, "time_ms") / 1_000
         with self._lock:
             self._phase = "running"
-            self._steps, self._waiting = steps, dict(steps)
+            self._steps, self._waiting, self._said = steps, dict(steps), {}
             self._to_come, self._estimates = to_come, estimates
             self._by_id = {shapes.text(step, "id"): prefix for prefix, step in steps.items()}
             self._done, self._failed = set(), set()
@@ -190,9 +192,9 @@ class Scene(Observer):
         """See ``Observer``."""
         with self._lock:
             self._leaves_the_queue(step)
-            attempts = self._running.setdefault(step, _Attempts(0.0))
-            attempts.count += 1
+            attempts = self._running.get(step) or self._paused.pop(step, _Attempts(0.0))
             attempts.began_s = self._clock()
+            self._running[step] = attempts
 
     def attempt_ends(self, step: str, error: ContractError | None, spent_micro_usd: int) -> None:
         """See ``Observer``."""
@@ -205,13 +207,25 @@ class Scene(Observer):
                 took_s = self._clock() - attempts.began_s
                 self._measured[ref] = count + 1, seconds + took_s
             else:
+                attempts.failed += 1
                 attempts.last = f"{error.code} / {error.reason}"
+
+    def step_waits(self, step: str, note: str) -> None:
+        """See ``Observer``."""
+        with self._lock:
+            known = self._steps[step]
+            if (attempts := self._running.pop(step, None)) is not None:
+                self._paused[step] = attempts
+                self._to_come[shapes.text(known, "ref")] += 1
+            self._waiting = {step: known, **self._waiting}  # where it is seen
+            self._said[step] = note
 
     def step_ends(self, step: str, executions: list[str], error: ContractError | None) -> None:
         """See ``Observer``."""
         with self._lock:
             self._leaves_the_queue(step)
             self._running.pop(step, None)
+            self._paused.pop(step, None)
             known = self._steps[step]
             if error is not None and error.reason == "interrupted" and not executions:
                 return  # the loop is stopped, and this step was not begun
@@ -250,19 +264,22 @@ class Scene(Observer):
         return found
 
     def _leaves_the_queue(self, step: str) -> None:
+        self._said.pop(step, None)
         if self._waiting.pop(step, None) is not None:
             self._to_come[shapes.text(self._steps[step], "ref")] -= 1
 
     def _running_row(self, step: str, attempts: _Attempts, now: float) -> Row:
-        again = attempts.count > 1 and attempts.last
-        note = f"attempt {attempts.count}, after {attempts.last}" if again else ""
+        again = f"attempt {attempts.failed + 1}, after {attempts.last}"
+        note = again if attempts.failed else ""
         return Row(shapes.text(self._steps[step], "ref"), step, now - attempts.began_s, note)
 
     def _waiting_row(self, prefix: str, step: Step) -> Row:
         needed = [str(each) for each in shapes.members(step, "sources").values() if each != WORLD]
         failed = next((each for each in needed if each in self._failed), None)
         missing = next((each for each in needed if each not in self._done), None)
-        if failed is not None:
+        if prefix in self._said:
+            note = self._said[prefix]
+        elif failed is not None:
             note = f"will not run: {self._by_id[failed]} failed"
         elif missing is not None:
             note = f"for {self._by_id[missing]}"

@@ -3,6 +3,9 @@
 An id that was answered is answered again with the same envelope. A memo hit takes what an earlier
 execution of the same key made. Otherwise one transaction writes down what came from outside, the
 request, its verdict and that an attempt starts; nothing starts before it is durable.
+
+A step of a plan asks its gate before anything else. Its id was chosen by what the ledger said a
+moment ago, so another loop can have taken it since, and only the gate tells what follows from that.
 """
 
 from __future__ import annotations
@@ -67,14 +70,12 @@ class Beginning:
         if before is None:
             return None
         if before.intent != self._intent:
-            raise inputs_error(
-                "execution_exists", f"execution {before.execution_id} was asked for something else"
-            )
+            raise _exists(before.execution_id, "was asked for something else")
         if before.envelope is not None:
             data = self._world.objects.read(before.envelope, bytes_max=ENVELOPE_BYTES_MAX)
             return parse_object(data, "the recorded envelope", bytes_max=ENVELOPE_BYTES_MAX)
         if before.status == fold.RUNNING:
-            raise _under_way(before.execution_id)
+            raise _exists(before.execution_id, _UNDER_WAY)
         return None
 
     def origin(self) -> Execution | None:
@@ -118,18 +119,20 @@ class Beginning:
             ahead: What its request refers to and is written ahead.
         """
         payload, world = self._payload, self._world
-        world.check_free(payload.write_prefix)
+        if gate is None:
+            world.check_free(payload.write_prefix)
         number = 1 if self._before is None else self._before.attempt + 1
         payload_hash = digests.of_bytes(payload.encode())
-        staging = world.stagings.begin(settle.name_of(payload.execution_id, number))
+        staging = world.stagings.begin()
         try:
             world.lay_out(staging, payload.artifacts, payload.write_prefix)
             begun = record.started(self._request, payload_hash, number, self._memo, self._meta)
             with world.ledger.writing(ahead) as transaction:
-                self._check_unchanged()
-                world.check_free(payload.write_prefix)
                 refused = gate and gate.admit(world, transaction, payload.execution_id)
                 if not refused:
+                    self._check_unchanged()
+                    world.check_free(payload.write_prefix)
+                    world.stagings.claim(staging, settle.name_of(payload.execution_id, number))
                     for kind, fact in (*self._asked(), ("execution.started", begun)):
                         transaction.append(kind, fact)
             if refused:
@@ -164,7 +167,7 @@ class Beginning:
         now = self._world.ledger.execution(self._payload.execution_id)
         before = self._before
         if (now and (now.attempt, now.status)) != (before and (before.attempt, before.status)):
-            raise _under_way(self._payload.execution_id)
+            raise _exists(self._payload.execution_id, _UNDER_WAY)
 
     def _made(self, origin: Execution) -> list[Output]:
         """An earlier execution's outputs, as they are called under this prefix."""
@@ -176,5 +179,8 @@ class Beginning:
         ]
 
 
-def _under_way(execution_id: str) -> ContractError:
-    return inputs_error("execution_exists", f"execution {execution_id} is under way")
+_UNDER_WAY = "is under way"
+
+
+def _exists(execution_id: str, why: str) -> ContractError:
+    return inputs_error("execution_exists", f"execution {execution_id} {why}")

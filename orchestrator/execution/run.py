@@ -321,7 +321,7 @@ class _Execution:
             inputs = placing.write(canonical(payload.inputs))
             ahead = world.place_ahead(placing)
             begun = Beginning(self._request, self._meta, world, payload, known, inputs)
-            if (envelope := begun.recorded()) is not None:
+            if self._gate is None and (envelope := begun.recorded()) is not None:
                 self._trail.emit("execution.recorded")
                 return envelope
             if (envelope := self._reused(begun, placing, ahead)) is not None:

@@ -8,7 +8,7 @@ the verdict names the earlier attempt.
 from __future__ import annotations
 
 from orchestrator.loop.checks import CHECKS, bound
-from processors.protocol import digests
+from processors.protocol import digests, shapes
 from processors.protocol.canonical import Json
 
 TYPE_CHECKING = False
@@ -63,6 +63,16 @@ class Verdict:
     def admitted(self) -> bool:
         """Whether the step may run."""
         return self.earlier is None and self.reason is None
+
+    @property
+    def lacks_reserved(self) -> bool:
+        """Whether nothing is against it but that what it asks for is reserved for others."""
+        against = [each for each in self.made if each.reason is not None]
+        if [each.reason for each in against] != ["over_budget"]:
+            return False
+        [inputs] = [each.inputs for each in against]
+        free, reserved = bound(inputs), shapes.count(inputs, "reserved_micro_usd")
+        return free is not None and shapes.count(inputs, "ask_micro_usd") <= free + reserved
 
 
 def admit(proposal: Proposal, state: State, policy: Policy) -> Verdict:

@@ -1,13 +1,15 @@
 """``execute``: the steps of a plan, side by side where none needs another, each through ``run``.
 
 A step that fails stops what takes from it and nothing else. It is tried again as often as the retry
-class of its error allows; the count is that of admission, which would refuse one more. A signal
+class of its error allows; the count is that of admission, which would refuse one more. A step that
+lacks only what others of the plan hold reserved waits for them (``line``), so how many run at once
+does not decide what the budget is enough for. A signal
 ends the processors that run, whose executions settle, and nothing is begun after it.
 """
 
 from __future__ import annotations
 
-import itertools
+from functools import partial
 
 from orchestrator.execution import record
 from orchestrator.execution.request import Request
@@ -15,6 +17,7 @@ from orchestrator.execution.run import Setting, run
 from orchestrator.goals.domain import WORLD
 from orchestrator.loop.crew import Crew
 from orchestrator.loop.gate import Gate, refusal
+from orchestrator.loop.line import Line
 from orchestrator.loop.observer import Observer
 from orchestrator.loop.proposal import Proposal
 from orchestrator.loop.worlds import Worlds
@@ -25,6 +28,7 @@ from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, adapter_error, find_row
 from processors.protocol.refs import parse_ref
 
+AHEAD = 2  # steps for each of the jobs: who has ended one finds the next at hand
 WORLDS_MAX = 8  # open at once; one writes at a time, and who waits for a processor needs none
 
 TYPE_CHECKING = False
@@ -44,6 +48,7 @@ class How:
         adapter: Where processors run.
         mode: ``mock`` or ``real``.
         jobs: How many at once.
+        pause_s: Before the second attempt at a step; before each later one it is twice as long.
         allow_env: The secrets that were opted in, by name.
         allow_real: Whether mode real was confirmed.
         policy: By what steps are admitted.
@@ -53,7 +58,7 @@ class How:
 
     __slots__ = (
         *("adapter", "allow_env", "allow_real", "jobs", "lane", "mode"),
-        *("observer", "policy", "setting"),
+        *("observer", "pause_s", "policy", "setting"),
     )
 
     def __init__(
@@ -63,6 +68,7 @@ class How:
         adapter: str,
         mode: str,
         jobs: int,
+        pause_s: float,
         allow_env: list[str],
         allow_real: bool,
         policy: Policy,
@@ -74,6 +80,7 @@ class How:
         self.adapter = adapter
         self.mode = mode
         self.jobs = jobs
+        self.pause_s = pause_s
         self.allow_env = allow_env
         self.allow_real = allow_real
         self.policy = policy
@@ -114,28 +121,40 @@ def execute(proposed: Proposed, usable: dict[str, Means], how: How) -> list[Ende
     sources = {name: shapes.members(step, "sources") for name, step in steps.items()}
     waits = {name: {str(each) for each in own.values()} - {WORLD} for name, own in sources.items()}
     after: dict[str, list[str]] = {name: [] for name in steps}
+    line = Line[str](AHEAD * how.jobs)
     for name, needed in waits.items():
         for each in needed:
             after[each].append(name)
+        if not needed:
+            line.add(name, _ask(steps[name]))
     found: list[Ended] = []
+    runs: dict[str, _Run] = {}
     worlds = Worlds(how.setting.world, min(how.jobs, WORLDS_MAX))
     # Where the world itself fails, what runs is waited for and nothing is begun.
-    with worlds, Crew[str, Ended](how.jobs) as crew:
-        ready = [name for name, needed in waits.items() if not needed]
-        running = 0
-        while ready or running:
-            for name in ready:
-                crew.begin(name, _Run(proposed, steps[name], usable, how, worlds).end)
-            running += len(ready) - 1
+    with worlds, Crew[str, Ended | None](how.jobs) as crew:
+        while not line.is_over:
+            while (first := line.next()) is not None:
+                name, may_wait = first
+                if name not in runs:
+                    runs[name] = _Run(proposed, steps[name], usable, how, worlds)
+                crew.begin(name, partial(runs[name].end, may_wait=may_wait))
             name, ended = crew.wait()
+            if ended is None:
+                line.waits(name)
+                continue
+            del runs[name]
+            line.ends(gave_back=bool(ended.executions))
             found.append(ended)
             how.observer.step_ends(ended.step, ended.executions, ended.error)
-            ready = []
             for waiting in after[name] if ended.error is None else ():
                 waits[waiting].discard(name)
                 if not waits[waiting]:
-                    ready.append(waiting)
+                    line.add(waiting, _ask(steps[waiting]))
     return found
+
+
+def _ask(step: Step) -> int:
+    return shapes.count(step, "cost_micro_usd")
 
 
 class _Run:
@@ -160,7 +179,7 @@ class _Run:
             step=label(self._prefix),
             writes=(self._prefix,),
             reads={path: proposed.reads.get(path) for path in sorted({*self._use.values()})},
-            ask_micro_usd=shapes.count(step, "cost_micro_usd"),
+            ask_micro_usd=_ask(step),
             # The lane is asked about the flag as it was given, whoever declares the secret.
             question={**record.question(self._request("none")), "secrets": how.allow_env != []},
             endpoints=bool(shapes.members(registry, "endpoints")),
@@ -169,17 +188,24 @@ class _Run:
         )
         present = sorted(name for name in named if how.setting.environ.get(name))
         self._gate = Gate(proposal, proposed.goal, how.policy, present)
+        self._begun: list[str] = []
+        self._tries = 0
 
-    def end(self) -> Ended:
-        """Run the step to its end."""
-        begun: list[str] = []
-        for tries in itertools.count(1):
+    def end(self, *, may_wait: bool) -> Ended | None:
+        """Run the step to its end; None if it has to wait, after which this is called again.
+
+        Args:
+            may_wait: Whether it may: others of the plan may hold what it lacks.
+        """
+        while True:
             if self._how.setting.stop.signum is not None:
-                return self._ended(begun, adapter_error("interrupted", "it was not begun"))
+                return self._ended(adapter_error("interrupted", "it was not begun"))
             with self._worlds.lend() as world:
-                execution_id, refused = self._admit(world)
+                execution_id, refused = self._admit(world, may_wait=may_wait)
+            if self._has_to_wait():
+                return None
             if execution_id is None:
-                return self._ended(begun, refused)
+                return self._ended(refused)
             self._how.observer.attempt_begins(self._prefix, execution_id)
             trail = self._how.observer.trail(execution_id)
             request = self._request(execution_id)
@@ -191,20 +217,43 @@ class _Run:
                 worlds=self._worlds,
                 processor=self._means.processor,
             )
+            if self._has_to_wait():
+                return None
+            if self._gate.overtaken:
+                continue  # another loop has made this attempt; what there is left to do is judged
+            self._tries += 1
             error = _error(envelope)
-            charged = _charged(self._worlds, execution_id) if error is not None else _cost(envelope)
+            charged = _cost(envelope) if error is None else self._charged(execution_id)
             self._how.observer.attempt_ends(self._prefix, error, charged or 0)
             if charged is not None:
-                begun.append(execution_id)
-            if error is None or not self._may_repeat(error, tries):
-                return self._ended(begun, error)
-        raise AssertionError  # it counts without an end
+                self._begun.append(execution_id)
+            if error is None or not self._may_repeat(error):
+                return self._ended(error)
+            self._pause(error)
 
-    def _admit(self, world: World) -> tuple[str | None, ContractError | None]:
+    def _pause(self, error: ContractError) -> None:
+        """Let some time pass before the next attempt, longer each time; a signal ends it.
+
+        An error that is worth one more attempt is a time limit: that much has passed already.
+        """
+        if error.row.retry != "bounded":
+            return
+        pause_s = self._how.pause_s * 2 ** (self._tries - 1)
+        note = f"{pause_s:g} s until the next attempt, after {error.code} / {error.reason}"
+        self._how.observer.step_waits(self._prefix, note)
+        self._how.setting.stop.wait(pause_s)
+
+    def _has_to_wait(self) -> bool:
+        waiting = self._gate.waiting
+        if waiting:
+            self._how.observer.step_waits(self._prefix, "for budget that others have reserved")
+        return waiting
+
+    def _admit(self, world: World, *, may_wait: bool) -> tuple[str | None, ContractError | None]:
         """The id of the execution that may begin, or none, and why if it was refused."""
         with world.ledger.reading():
-            verdict = self._gate.judge(world)
-        if verdict.fact is not None and not verdict.admitted:
+            verdict = self._gate.judge(world, may_wait=may_wait)
+        if verdict.fact is not None and not verdict.admitted and not self._gate.waiting:
             verdict = self._gate.refuse(world)
         if verdict.fact is None:
             return None, None  # an earlier attempt has succeeded
@@ -212,13 +261,26 @@ class _Run:
             return None, refusal(verdict, self._prefix)
         return str(verdict.fact[1]["execution_id"]), None
 
-    def _may_repeat(self, error: ContractError, tried: int) -> bool:
+    def _charged(self, execution_id: str) -> int | None:
+        """What the goal paid for an execution; None if that is only an id chosen for one."""
+        admitted = self._gate.admitted
+        if admitted is None:
+            return None
+        with self._worlds.lend() as world:
+            there = world.ledger.head_at(admitted.count)
+            if there is None or there.hash != admitted.hash:
+                return None  # it was not committed; who has this id now is another loop
+            held = commitments.transition(world.ledger, execution_id)
+        assert held is not None
+        return held.spent_micro_usd or 0
+
+    def _may_repeat(self, error: ContractError) -> bool:
         row = find_row(error.code, error.reason)
         most = 1 if row is None else self._how.policy.attempts_max[row.retry]
-        return tried < most
+        return self._tries < most
 
-    def _ended(self, begun: list[str], error: ContractError | None) -> Ended:
-        return Ended(self._prefix, self._ref, begun, error)
+    def _ended(self, error: ContractError | None) -> Ended:
+        return Ended(self._prefix, self._ref, self._begun, error)
 
     def _request(self, execution_id: str) -> Request:
         ref = parse_ref(self._ref)
@@ -242,13 +304,6 @@ class _Run:
 def label(prefix: str) -> str:
     """What a step is called: its write prefix, or the digest of one that is no label."""
     return prefix if grammar.is_label(prefix) else digests.of_json(prefix)
-
-
-def _charged(worlds: Worlds, execution_id: str) -> int | None:
-    """What the goal paid for an execution; None if that is only an id chosen for one."""
-    with worlds.lend() as world:
-        held = commitments.transition(world.ledger, execution_id)
-    return None if held is None else held.spent_micro_usd or 0
 
 
 def _cost(envelope: dict[str, Json]) -> int:

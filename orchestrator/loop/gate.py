@@ -10,6 +10,7 @@ from __future__ import annotations
 from orchestrator.goals import goal as goals
 from orchestrator.goals import judging, snapshot
 from orchestrator.loop import admission, standing
+from orchestrator.world.chain import Head
 from processors.protocol import shapes
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, inputs_error
@@ -39,6 +40,12 @@ class Gate:
         goal: The goal that it is for.
         policy: By what it is judged.
         secrets: Which of the declared names have a value, sorted.
+
+    Attributes:
+        admitted: Where the chain ends with the fact that admits the attempt, once it is appended.
+        overtaken: Whether another loop was faster with the attempt, so that there is no verdict of
+            ours on it: it has done the step, or the next attempt is another one.
+        waiting: Whether the step may wait and has to: all that it lacks is reserved for others.
     """
 
     def __init__(
@@ -50,10 +57,19 @@ class Gate:
         self._secrets = secrets
         self._judged: dict[str, Truth] = {}
         self._last: tuple[str, Verdict] | None = None  # the head that was judged, and the verdict
+        self.admitted: Head | None = None
+        self.overtaken = self.waiting = self._may_wait = False
 
-    def judge(self, world: World) -> Verdict:
-        """The verdict at the world's head, which the caller holds still by a transaction."""
+    def judge(self, world: World, *, may_wait: bool = False) -> Verdict:
+        """The verdict at the world's head, which the caller holds still by a transaction.
+
+        Args:
+            world: The world.
+            may_wait: Whether a step for which too much is reserved is to wait and not be refused,
+                from here on until it is judged anew.
+        """
         self._judged, self._last = {}, None
+        self.admitted, self.overtaken, self._may_wait = None, False, may_wait
         return self._verdict(world)
 
     def _verdict(self, world: World) -> Verdict:
@@ -69,13 +85,14 @@ class Gate:
         )
         verdict = admission.admit(self._proposal, state, self._policy)
         self._last = state.head.hash, verdict
+        self.waiting = self._may_wait and verdict.lacks_reserved
         return verdict
 
     def refuse(self, world: World) -> Verdict:
         """Write down a refusal, if it is still one; return the verdict."""
         with world.ledger.writing() as transaction:
             verdict = self._verdict(world)
-            if verdict.fact is not None and not verdict.admitted:
+            if verdict.fact is not None and not verdict.admitted and not self.waiting:
                 transaction.append(*verdict.fact)
         return verdict
 
@@ -88,13 +105,19 @@ class Gate:
             execution_id: The execution.
         """
         verdict = self._verdict(world)
-        if verdict.fact is None:
-            return inputs_error("execution_exists", f"{self._proposal.step} was done meanwhile")
-        kind, data = verdict.fact
-        if verdict.admitted and data["execution_id"] != execution_id:
-            return inputs_error("execution_exists", f"{self._proposal.step} is under way")
-        transaction.append(kind, data)
-        return None if verdict.admitted else refusal(verdict, self._proposal.step)
+        fact = verdict.fact
+        if fact is None or (verdict.admitted and fact[1]["execution_id"] != execution_id):
+            self.overtaken = True
+            return inputs_error("execution_exists", f"{execution_id} is another loop's attempt")
+        if verdict.admitted and world.ledger.execution(execution_id) is not None:
+            return inputs_error("execution_exists", f"{execution_id} was begun outside of any plan")
+        if self.waiting:
+            return refusal(verdict, self._proposal.step)  # for the loop alone, which judges it anew
+        event = transaction.append(*fact)
+        if not verdict.admitted:
+            return refusal(verdict, self._proposal.step)
+        self.admitted = Head(event.seq, event.hash)
+        return None
 
     def _truths(self, world: World) -> list[tuple[str, str]]:
         """What must be true of the world for the step to begin, each with what it is now."""

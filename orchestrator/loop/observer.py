@@ -39,5 +39,8 @@ class Observer:
     def attempt_ends(self, step: str, error: ContractError | None, spent_micro_usd: int) -> None:
         """An attempt has ended, and what it cost; after an error another one may follow."""
 
+    def step_waits(self, step: str, note: str) -> None:
+        """A step has to wait, and for what; an attempt may have begun, which nothing came of."""
+
     def step_ends(self, step: str, executions: list[str], error: ContractError | None) -> None:
         """A step has ended, or was refused; without an execution it had been done before."""

@@ -2,6 +2,9 @@
 
 A processor never sees the world. It works in a tree of its own, laid out alike, and what it made
 becomes visible by a fact in the ledger alone. So whatever a killed attempt left is nobody's.
+
+A folder is laid out under a name of chance, and gets that of its attempt in the transaction that
+begins it. So the ledger alone decides between two that prepare the same attempt.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from orchestrator.world import durable
 from processors.protocol.errors import inputs_error
 
 _FOLDER = ".staging"
+_NAME_BYTES = 16
 
 
 class Staging:
@@ -27,9 +31,13 @@ class Staging:
     __slots__ = ("attempt", "folder", "lock_fd", "own", "tmp", "tree")
 
     def __init__(self, folder: str, lock_fd: int) -> None:
+        self.lock_fd = lock_fd
+        self.lies_in(folder)
+
+    def lies_in(self, folder: str) -> None:
+        """Note where the folder is."""
         self.attempt = os.path.basename(folder)
         self.folder = folder
-        self.lock_fd = lock_fd
         self.own = os.path.join(folder, "own")
         self.tmp = os.path.join(folder, "tmp")
         self.tree = os.path.join(folder, "tree")
@@ -42,25 +50,39 @@ class StagingArea:
         self._world = world
         self._root = os.path.join(world, _FOLDER)
 
-    def begin(self, attempt: str) -> Staging:
-        """Make the private folder of an attempt.
+    def begin(self) -> Staging:
+        """Make a private folder, which is no attempt's yet.
 
         Raises:
-            ContractError: ``ERR_INPUTS``: ``execution_exists`` while another process works on this
-                attempt, or ``world_unwritable``.
+            ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
         """
-        folder = os.path.join(self._root, attempt)
+        folder = os.path.join(self._root, os.urandom(_NAME_BYTES).hex())
         try:
             os.makedirs(self._root, exist_ok=True)
             with durable.Lock(self._root, shared=False):
-                if os.path.lexists(folder):
-                    raise inputs_error("execution_exists", f"attempt {attempt} is under way")
                 os.mkdir(folder)
                 staging = Staging(folder, _lock(folder))
             os.mkdir(staging.tmp)
         except OSError as error:
             raise self._unwritable(error) from None
         return staging
+
+    def claim(self, staging: Staging, attempt: str) -> None:
+        """Make a folder an attempt's.
+
+        Raises:
+            ContractError: ``ERR_INPUTS``: ``execution_exists`` while there is a folder of this
+                attempt, or ``world_unwritable``.
+        """
+        folder = os.path.join(self._root, attempt)
+        try:
+            with durable.Lock(self._root, shared=False):
+                if os.path.lexists(folder):
+                    raise inputs_error("execution_exists", f"attempt {attempt} is under way")
+                os.rename(staging.folder, folder)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        staging.lies_in(folder)
 
     def holds(self, attempt: str) -> bool:
         """Whether an attempt has a folder."""

@@ -82,6 +82,12 @@ class Stop:
             self.signum = signum
             os.write(self._write_fd, b"!")
 
+    def wait(self, seconds: float) -> None:
+        """Wait until there is a request, and for no longer than that."""
+        poll = select.poll()
+        poll.register(self.wakeup_fd, select.POLLIN)
+        poll.poll(round(seconds * 1_000))
+
     def close(self) -> None:
         """Let go of what a request needs; there can be none any more."""
         os.close(self.wakeup_fd)

@@ -129,6 +129,21 @@ def test_many_jobs_make_what_one_makes(tmp_path: Path) -> None:
     assert len(made[0]) == 8
 
 
+def test_how_many_run_at_once_does_not_decide_what_a_budget_is_enough_for(tmp_path: Path) -> None:
+    step = EACH.replace("/last/{name}/outputs/last.txt", "/step/{name}/outputs/step.txt")
+    goal = goal_file(tmp_path, step)  # four steps that ask for 10 each, and cost nothing
+    goal.write_text(goal.read_text().replace("budget_micro_usd: 1000", "budget_micro_usd: 25"))
+    for jobs in (1, 4):
+        world = tmp_path / str(jobs) / "w"
+        world.parent.mkdir()
+        put(world, **{f"n{number}": "plain" for number in range(4)})
+
+        assert achieve(goal, world=world, jobs=jobs).result["executions"] == 4
+
+        assert events(world, "transition.refused") == []
+        check_at_rest(world)
+
+
 @pytest.mark.parametrize(
     ("signum", "code", "reason"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
@@ -528,3 +543,29 @@ def test_who_comes_second_to_the_same_work_is_refused_and_loses_nothing(tmp_path
     assert second.error == ("ERR_CI_SAFETY", "step_refused", 1)
     assert "lease_held" in second.message
     check_at_rest(world)
+
+
+def test_of_loops_that_begin_together_each_goes_on_or_is_refused_a_step(tmp_path: Path) -> None:
+    world, goal = tmp_path / "w", goal_file(tmp_path, EACH)
+    put(world, a="plain", b="plain")
+
+    processes = [begin(goal, world) for _ in range(6)]
+    answers = [json.loads(process.communicate()[0]) for process in processes]
+
+    errors = [each["error"] for each in answers if each["status"] == "error"]
+    assert {(each["code"], each["reason"]) for each in errors} <= {
+        ("ERR_CI_SAFETY", "step_refused")
+    }
+    claimed = [
+        execution_id
+        for each in answers
+        if each["status"] == "success"
+        for step in each["result"]["steps"]
+        for execution_id in step["executions"]
+    ]
+    admitted = [each["execution_id"] for each in events(world, "transition.admitted")]
+    assert len(set(claimed)) == len(claimed)
+    assert set(claimed) <= set(admitted)
+    assert len(admitted) == 4
+    check_at_rest(world)
+    assert achieve(goal, world=world).result["executions"] == 0

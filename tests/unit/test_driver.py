@@ -56,6 +56,7 @@ def test_the_truth_of_another_goal_of_the_name_is_no_success(tmp_path: Path) -> 
         adapter="local",
         mode="mock",
         jobs=1,
+        pause_s=0,
         allow_env=[],
         allow_real=False,
         policy=loops.POLICY,

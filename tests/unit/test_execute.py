@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,13 @@ from orchestrator.goals.goal import Goal
 from orchestrator.loop import means, propose, settlement
 from orchestrator.loop.execute import Ended, How, execute
 from orchestrator.loop.gate import Gate
+from orchestrator.loop.observer import Observer
+from orchestrator.modal.session import Session
+from orchestrator.world import commitments
 from orchestrator.world.chain import Head
 from orchestrator.world.world import World
 from processors.protocol.canonical import Json
+from processors.protocol.errors import ContractError
 from processors.protocol.refs import Ref
 from processors.protocol.spawn import Stop
 from tests.fixtures import lives, loops
@@ -31,7 +36,7 @@ DESCRIPTION: dict[str, Json] = {
     "lock": "sha256:" + "2" * 64,
     "registry": {
         "ref": "tests/still@1",
-        "image": {"repository": "tests/still", "digest": None},
+        "image": {"repository": "tests/still", "digest": "sha256:" + "3" * 64},
         "inputs": {"type": "object", "properties": {}},
         "requires": {"source": "/artifacts/in/{name}"},
         "produces": ["/artifacts/still/{name}/outputs/a.txt"],
@@ -42,7 +47,7 @@ DESCRIPTION: dict[str, Json] = {
 }
 GOAL = b"""\
 schema: v1
-name: made
+name: digest
 summary: of a test
 budget_micro_usd: 9
 predicates:
@@ -63,7 +68,16 @@ def setting(tmp_path: Path) -> Setting:
         stop=Stop(),
         debug=False,
         publish=False,
+        connect=unreachable,
     )
+
+
+@pytest.fixture
+def remote(setting: Setting) -> Setting:
+    """The same where the world is there and has what the processor takes."""
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+    return setting
 
 
 @pytest.fixture
@@ -85,7 +99,13 @@ def put(world: World, path: str) -> None:
             transaction.append("artifact.put", {**file, "mime": "text/plain", "source": None})
 
 
-def executed(setting: Setting) -> list[Ended]:
+def executed(
+    setting: Setting,
+    observer: Observer | None = None,
+    *,
+    adapter: str = "local",
+    pause_s: float = 0,
+) -> list[Ended]:
     """How the steps of a plan for the goal end."""
     usable = means.find(goal(), setting.processors_folder)
     with World(setting.world, make=False) as world:
@@ -97,16 +117,188 @@ def executed(setting: Setting) -> list[Ended]:
         assert found is not None
         propose.keep(world, found)
     how = How(
-        lane="pr",
-        adapter="local",
+        lane="dev",
+        adapter=adapter,
         mode="mock",
         jobs=1,
+        pause_s=pause_s,
         allow_env=[],
         allow_real=False,
         policy=loops.POLICY,
         setting=setting,
+        observer=observer,
     )
     return execute(found, usable, how)
+
+
+class Faster(Observer):
+    """Another loop with the same plan, which begins the step when this one is about to.
+
+    Args:
+        world: The world's folder.
+        ends: Whether it also ends it at once.
+        reason: What the step fails with then, or None for a success.
+    """
+
+    def __init__(self, world: str, *, ends: bool, reason: str | None = None) -> None:
+        self._world = world
+        self._ends = ends
+        self._reason = reason
+
+    def attempt_begins(self, step: str, execution_id: str) -> None:
+        """See ``Observer``."""
+        with World(self._world, make=False) as world:
+            ledger = world.ledger
+            plan = commitments.plans(ledger, goal().name)[-1]
+            asked = loops.proposal(loops.Step(step, ask=1), Head(plan.head_count, plan.head_hash))
+            asked.plan, asked.step = plan.plan, step
+            assert loops.propose(ledger, asked).admitted
+            if self._ends:
+                loops.settle(ledger, execution_id, 0, self._reason)
+
+
+def facts(setting: Setting, type_: str) -> list[dict[str, Json]]:
+    """The data of the events of a type."""
+    with World(setting.world, make=False) as world:
+        return [each.data for each in world.ledger.events() if each.type == type_]
+
+
+def test_a_step_that_another_loop_runs_is_refused_as_a_held_lease(setting: Setting) -> None:
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+
+    [ended] = executed(setting, Faster(setting.world, ends=False))
+
+    assert ended.error is not None
+    assert (ended.error.code, ended.error.reason) == ("ERR_CI_SAFETY", "step_refused")
+    assert "lease_held" in ended.error.message
+    assert ended.executions == []
+    [refused] = facts(setting, "transition.refused")
+    assert refused["reason"] == "lease_held"
+    assert len(facts(setting, "execution.requested")) == 1
+
+
+def test_a_step_that_another_loop_has_done_meanwhile_is_done(setting: Setting) -> None:
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+
+    [ended] = executed(setting, Faster(setting.world, ends=True))
+
+    assert (ended.error, ended.executions) == (None, [])
+    assert facts(setting, "transition.refused") == []
+    assert len(facts(setting, "execution.requested")) == 1
+
+
+def test_an_attempt_of_another_loop_is_judged_and_not_claimed(setting: Setting) -> None:
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+
+    [ended] = executed(setting, Faster(setting.world, ends=True, reason="provider_refused"))
+
+    assert ended.error is not None
+    assert (ended.error.reason, ended.executions) == ("step_refused", [])
+    assert "attempts_spent" in ended.error.message
+    assert len(facts(setting, "execution.requested")) == 1
+
+
+class Reserving(Observer):
+    """Another loop of the goal holds all of its budget; nothing of this one runs."""
+
+    def __init__(self) -> None:
+        self.waited: list[str] = []
+
+    def step_waits(self, step: str, note: str) -> None:
+        """See ``Observer``."""
+        self.waited.append(f"{step} {note}")
+
+
+def test_what_only_another_loop_has_reserved_is_not_waited_for(setting: Setting) -> None:
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+        loops.limit(world.ledger, 9)
+        head = loops.plan(world.ledger)
+        other = loops.proposal(loops.Step("/artifacts/other/", ask=9), head)
+        assert loops.propose(world.ledger, other).admitted
+    observer = Reserving()
+
+    [ended] = executed(setting, observer)
+
+    assert observer.waited == ["/artifacts/still/a/ for budget that others have reserved"]
+    assert ended.error is not None
+    assert "over_budget; it asks for 1 of 0 micro-USD that are free" in ended.error.message
+    [refused] = facts(setting, "transition.refused")
+    assert (refused["reason"], refused["bound_micro_usd"], refused["ask_micro_usd"]) == (
+        *("over_budget", 0),
+        1,
+    )
+
+
+def unreachable(_: Mapping[str, str]) -> Session:
+    """No way to Modal, today."""
+    raise ContractError("ERR_MODAL_LOOKUP", "unreachable", "no answer")  # of the class "bounded"
+
+
+class Pausing(Observer):
+    """Notes what is waited for, and lets a signal come in the first pause if it is told to."""
+
+    def __init__(self, stop: Stop | None = None) -> None:
+        self.waited: list[str] = []
+        self._stop = stop
+
+    def step_waits(self, step: str, note: str) -> None:  # noqa: ARG002 - its interface
+        """See ``Observer``."""
+        self.waited.append(note)
+        if self._stop is not None:
+            self._stop.request(signal.SIGINT)
+
+
+def test_the_pauses_between_attempts_grow(remote: Setting) -> None:
+    observer = Pausing()
+
+    [ended] = executed(remote, observer, adapter="modal", pause_s=0.001)
+
+    assert ended.error is not None
+    assert ended.error.reason == "unreachable"
+    assert observer.waited == [
+        "0.001 s until the next attempt, after ERR_MODAL_LOOKUP / unreachable",
+        "0.002 s until the next attempt, after ERR_MODAL_LOOKUP / unreachable",
+    ]
+
+
+def test_a_signal_ends_a_pause(remote: Setting) -> None:
+    observer = Pausing(remote.stop)
+
+    [ended] = executed(remote, observer, adapter="modal", pause_s=3_600)
+
+    assert ended.error is not None
+    assert ended.error.reason == "interrupted"
+    assert len(observer.waited) == 1
+
+
+class Taken(Observer):
+    """Somebody gives the id of the step to an execution of no plan."""
+
+    def __init__(self, world: str) -> None:
+        self._world = world
+
+    def attempt_begins(self, step: str, execution_id: str) -> None:
+        """See ``Observer``."""
+        with World(self._world, make=False) as world, world.ledger.writing() as transaction:
+            for fact in (lives.requested(execution_id, step), lives.judged(execution_id)):
+                transaction.append(*fact)
+            transaction.append(*lives.started(execution_id))
+            transaction.append(*lives.abandoned(execution_id))
+
+
+def test_an_id_that_no_plan_gave_out_is_not_taken_for_a_step(setting: Setting) -> None:
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+
+    [ended] = executed(setting, Taken(setting.world))
+
+    assert ended.error is not None
+    assert (ended.error.reason, ended.executions) == ("execution_exists", [])
+    assert facts(setting, "transition.admitted") == []
 
 
 def test_an_id_that_never_began_is_no_execution(setting: Setting) -> None:

@@ -123,6 +123,23 @@ def test_an_attempt_that_follows_another_says_why() -> None:
     assert run.scene.picture().spent_micro_usd == 3
 
 
+def test_a_step_that_has_to_wait_says_for_what_and_is_seen_first() -> None:
+    run = Run()
+    run.scene.attempt_begins("/a/1/", "x-1")
+    run.scene.attempt_begins("/a/2/", "x-2")
+
+    run.scene.step_waits("/a/2/", "for budget")
+
+    seen = run.scene.picture()
+    assert [row.step for row in seen.running] == ["/a/1/"]
+    assert [row.step for row in seen.waiting] == ["/a/2/", "/b/1/", "/b/2/"]
+    assert waiting(run.scene)["/a/2/"] == "for budget"
+    assert seen.reserved_micro_usd == 10
+    run.scene.attempt_begins("/a/2/", "x-2")
+    assert "/a/2/" not in waiting(run.scene)
+    assert [row.note for row in run.scene.picture().running] == ["", ""]  # no attempt has failed
+
+
 def test_the_time_left_follows_the_registry_and_then_the_clock() -> None:
     run = Run()
     assert run.scene.picture().left_s is None  # nothing runs

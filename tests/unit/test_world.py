@@ -44,7 +44,8 @@ class Place:
 
     def stage(self, attempt: str, **artifacts: Artifact) -> Staging:
         """Begin an attempt and lay out its tree."""
-        staging = self.world.stagings.begin(attempt)
+        staging = self.world.stagings.begin()
+        self.world.stagings.claim(staging, attempt)
         self.world.lay_out(staging, artifacts, PREFIX)
         return staging
 
@@ -220,7 +221,7 @@ def test_a_file_in_the_place_of_all_attempts_is_told(place: Place) -> None:
     (place.root / ".staging").write_bytes(b"")
 
     with pytest.raises(ContractError) as caught:
-        place.world.stagings.begin("x-1.1")
+        place.world.stagings.begin()
 
     assert reason_of(caught) == "world_unwritable"
 
@@ -268,7 +269,7 @@ def test_bytes_that_are_gone_or_changed_are_told_before_anything_starts(place: P
     stored.chmod(0o600)
     for damage in (lambda: stored.write_bytes(b"other"), stored.unlink):
         damage()
-        staging = place.world.stagings.begin("x-1.1")
+        staging = place.world.stagings.begin()
         with pytest.raises(ContractError) as caught:
             place.world.lay_out(staging, {"a": artifact}, PREFIX)
         assert reason_of(caught) == "world_corrupt"
@@ -280,7 +281,9 @@ def test_the_same_attempt_carries_another_mark_in_another_world(tmp_path: Path) 
     marks = set()
     for name in ("one", "other"):
         with World(str(tmp_path / name), make=True) as world:
-            marks.add(world.mark(world.stagings.begin("x-1.1")))
+            staging = world.stagings.begin()
+            world.stagings.claim(staging, "x-1.1")
+            marks.add(world.mark(staging))
 
     assert len(marks) == 2
 
