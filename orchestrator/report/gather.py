@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from orchestrator.goals import judging, snapshot, standing
+from orchestrator.goals import explanation, judging, snapshot, standing
+from orchestrator.goals import goal as goals
 from orchestrator.report import preview
 from orchestrator.world import commitments, loop_facts
 from processors.protocol import paths, shapes
@@ -98,6 +99,7 @@ class Gathered:
         head: How many events there are, and the hash of the last.
         head_at: When the last one was.
         judged: Each predicate with the verdict on it now.
+        stands: How the goal stands, and how the world of now differs from that, in words.
         plan: The last plan's document, or None.
         plans: How many plans were proposed.
         runs: The executions that are shown, in order.
@@ -112,7 +114,7 @@ class Gathered:
 
     __slots__ = (
         *("artifacts_total", "budget", "goal", "head", "head_at", "items", "judged", "makers"),
-        *("plan", "plans", "refusals", "rest", "row", "runs", "runs_total", "world"),
+        *("plan", "plans", "refusals", "rest", "row", "runs", "runs_total", "stands", "world"),
     )
 
     def __init__(self, world: World, name: str, seen: Snapshot) -> None:
@@ -127,6 +129,14 @@ class Gathered:
         self.judged: list[tuple[Stated, Verdict]] = [
             (stated, judging.judge(stated, seen)) for stated in self.goal.predicates
         ]
+        untrue = [
+            stated.name
+            for stated, verdict in self.judged
+            if stated.scope != goals.ADMISSION and not verdict.is_true
+        ]
+        self.stands: tuple[str, str] = explanation.standing_words(
+            row.status, row.judged_seq, untrue
+        )
         self.budget: Budget | None = commitments.budget(ledger, name)
         self.refusals: list[Data] = [
             ledger.event(seq).data for seq in commitments.refusals(ledger, name, REFUSALS_MAX)

@@ -60,7 +60,7 @@ def page(found: Gathered, template: str) -> str:
         _section("executions", executions(found, links)),
     )
     return Template(template).substitute(
-        title=text(f"{found.goal.name}: {found.row.status}"),
+        title=text(f"{found.goal.name}: {found.stands[0]}"),
         head=_head(found),
         body="\n".join(sections),
         foot=_foot(found),
@@ -92,12 +92,15 @@ def _head(found: Gathered) -> Html:
         for name, value, note in facts
     )
     nav = join(tag("li", tag("a", name.capitalize(), href=f"#{name}")) for name in _SECTIONS)
-    title = tag("div", tag("h1", goal.name), badge(row.status, _TONES[row.status]), class_="title")
+    status, differs = found.stands
+    tone = _TONES[fold.UNPROVED if differs else row.status]
+    title = tag("div", tag("h1", goal.name), badge(status, tone), class_="title")
     proof = "No proof: not all of it was found true of one moment." if row.proof is None else ""
     return tag(
         "header",
         title,
         tag("p", shapes.text(goal.document, "summary")),
+        tag("p", status, differs) if differs else "",
         tag("p", proof or join(("Proof ", tag("code", str(row.proof)))), class_="less"),
         tag("dl", *boxes, class_="facts"),
         tag("nav", tag("ul", nav), aria_label="Sections"),

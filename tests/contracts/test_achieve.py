@@ -83,6 +83,20 @@ def test_a_goal_that_the_world_does_not_have_is_not_explained(tmp_path: Path) ->
     assert found.error == ("ERR_INPUTS", "unknown_goal", 2)
 
 
+def test_a_goal_that_has_turned_false_is_not_explained_as_satisfied_now(tmp_path: Path) -> None:
+    put(tmp_path / "w")
+    achieve(goal_file(tmp_path, LAST), world=tmp_path / "w").result  # noqa: B018 - a success
+    satisfied = types(tmp_path / "w").index("goal.satisfied") + 1
+    world_command("rm", "/artifacts/last/a.txt/outputs/last.txt", world=tmp_path / "w")
+
+    ended = run("made", world=tmp_path / "w", command=EXPLAIN)
+
+    said = f"made  satisfied as of event {satisfied}; not true now: p0; next: achieve"
+    assert ended.stdout.decode().splitlines()[0] == said
+    tree = call(EXPLAIN, "made", world=tmp_path / "w").result
+    assert (tree["status"], tree["judged"]) == ("satisfied", satisfied)
+
+
 def test_goals_that_rest_on_each_other_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "w")
     first = achieve(goal_file(tmp_path, rests_on("two"), name="one"), world=tmp_path / "w")

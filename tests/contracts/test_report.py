@@ -213,6 +213,47 @@ def test_what_a_satisfied_goal_rests_on_is_linked(tmp_path: Path) -> None:
     assert {f"r-{each}" for each in ids} <= {*found.ids}
 
 
+@pytest.fixture
+def satisfied(tmp_path: Path) -> Path:
+    """A world with a goal that is satisfied, and its file beside it."""
+    (tmp_path / "a").write_text("plain")
+    world_command("put", str(tmp_path / "a"), "/artifacts/in/a", world=tmp_path / "w")
+    achieve(goal_file(tmp_path, EACH), world=tmp_path / "w").result  # noqa: B018 - a success
+    return tmp_path / "w"
+
+
+def test_a_goal_that_has_turned_false_is_not_said_to_be_satisfied_now(satisfied: Path) -> None:
+    last = world_command("log", world=satisfied).items[-1]["seq"]
+    world_command("rm", "/artifacts/last/a/outputs/last.txt", world=satisfied)
+    told = f"satisfied as of event {last}; not true now: p0; next: achieve"
+
+    found = page(satisfied, satisfied.parent / "page.html")
+
+    assert f"made satisfied as of event {last} " in found.words
+    assert told in found.words
+    words = ("--goal", "made", "--out", str(satisfied.parent / "second.html"))
+    lines = run(*words, world=satisfied, command=REPORT).stdout.decode().splitlines()
+    assert lines[0].startswith(f"report  made, {told}: ")
+    assert report(satisfied, satisfied.parent / "third.html").result["status"] == "satisfied"
+
+
+def test_what_is_true_again_is_not_said_to_be_open_without_a_word(satisfied: Path) -> None:
+    first = "/artifacts/in/a"
+    world_command("rm", "/artifacts/last/a/outputs/last.txt", world=satisfied)
+    world_command("rm", first, world=satisfied)
+    goal = satisfied.parent / "made.yaml"
+    assert achieve(goal, world=satisfied).error == ("ERR_INPUTS", "no_plan", 2)
+    last = world_command("log", world=satisfied).items
+    [opened] = [each["seq"] for each in last if each["type"] == "predicate.regressed"]
+    world_command("put", str(satisfied.parent / "a"), first, world=satisfied)
+    elsewhere = goal_file(satisfied.parent, EACH, name="other")
+    achieve(elsewhere, world=satisfied).result  # noqa: B018 - it must be a success
+
+    found = page(satisfied, satisfied.parent / "page.html")
+
+    assert f"reopened as of event {opened}; all of it is true now; next: achieve" in found.words
+
+
 def test_a_refusal_is_told_with_its_bound(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("plain")
     world_command("put", str(tmp_path / "a"), "/artifacts/in/a", world=tmp_path / "w")
