@@ -101,6 +101,8 @@ class Gathered:
         judged: Each predicate with the verdict on it now.
         stands: How the goal stands, and how the world of now differs from that, in words.
         plan: The last plan's document, or None.
+        certificate: Where the last answer was that no plan exists, the number of its event, and its
+            document unless that is gone; else None.
         plans: How many plans were proposed.
         runs: The executions that are shown, in order.
         runs_total: How many executions there are for the goal, and behind what it looked at.
@@ -113,7 +115,7 @@ class Gathered:
     """
 
     __slots__ = (
-        *("artifacts_total", "budget", "goal", "head", "head_at", "items", "judged", "makers"),
+        *("artifacts_total", "budget", "certificate", "goal", "head", "head_at", "items", "judged", "makers"),
         *("plan", "plans", "refusals", "rest", "row", "runs", "runs_total", "stands", "world"),
     )
 
@@ -142,6 +144,7 @@ class Gathered:
             ledger.event(seq).data for seq in commitments.refusals(ledger, name, REFUSALS_MAX)
         ]
         self.plans, self.plan = _plan(world, name)
+        self.certificate: tuple[int, Data | None] | None = _certificate(world, name)
         rows = {each.execution_id: each for each in ledger.executions()}
         self.makers: dict[int, str] = dict(_makers(rows.values()))
         artifacts = list(ledger.artifacts())
@@ -219,14 +222,27 @@ def _plan(world: World, goal: str) -> tuple[int, Data | None]:
     """How many plans a goal had, and the document of the last one whose bytes are there."""
     known = commitments.plans(world.ledger, goal)
     for each in reversed(known):
-        try:
-            data = world.objects.read(each.plan, PLAN_BYTES_MAX)  # a plan's id is its content's
-            document = parse_object(data, "the plan", bytes_max=PLAN_BYTES_MAX)
-        except ContractError:
-            continue  # its bytes are gone or too many, which costs the page its picture alone
-        if "steps" in document:
+        document = _document(world, each.plan)
+        if document is not None and "steps" in document:
             return len(known), document
     return len(known), None
+
+
+def _certificate(world: World, goal: str) -> tuple[int, Data | None] | None:
+    """The certificate that no plan exists, if no plan came after it."""
+    seq = commitments.certificate(world.ledger, goal)
+    if seq is None or any(each.seq > seq for each in commitments.plans(world.ledger, goal)):
+        return None
+    return seq, _document(world, shapes.text(world.ledger.event(seq).data, "plan"))
+
+
+def _document(world: World, plan: str) -> Data | None:
+    """What the planner answered: its id is its content's."""
+    try:
+        data = world.objects.read(plan, PLAN_BYTES_MAX)
+        return parse_object(data, "the plan", bytes_max=PLAN_BYTES_MAX)
+    except ContractError:
+        return None  # its bytes are gone or too many, which costs the page its picture alone
 
 
 def _receipt(world: World, row: Execution) -> str:

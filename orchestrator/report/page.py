@@ -8,7 +8,7 @@ from __future__ import annotations
 from string import Template
 
 from orchestrator.goals import goal as goals
-from orchestrator.goals import judging, plan_svg, plan_text
+from orchestrator.goals import judging, plan_shape, plan_svg, plan_text
 from orchestrator.goals.plan_shape import money
 from orchestrator.report import preview
 from orchestrator.report.executions import executions, timeline
@@ -179,6 +179,26 @@ def _cid(value: Json) -> str:
 
 
 def _plan(found: Gathered) -> Html:
+    if found.certificate is None:
+        return _drawn(found)
+    seq, document = found.certificate
+    said = f"The last answer, of event {seq}, was a certificate that no plan exists"
+    if document is None:
+        parts = [tag("p", f"{said}. Its bytes are gone.")]
+    else:
+        missing = document["missing"] or plan_shape.want_words(shapes.members(document, "want"))
+        words = preview.plain(plan_text.plan_text(document))
+        parts = [
+            tag("p", f"{said}: ", path_words(str(missing)), " is missing."),
+            more("The certificate in words", words),
+        ]
+    if found.plans:
+        parts += [tag("p", "Before that, this plan was made."), _drawn(found)]
+    return join(parts)
+
+
+def _drawn(found: Gathered) -> Html:
+    """The last plan as a picture and in words."""
     if found.plan is None:
         return tag("p", "No plan was needed or made." if not found.plans else "Its bytes are gone.")
     drawn = Html(plan_svg.plan_svg(found.plan))  # which escapes what it shows itself

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from bs4 import BeautifulSoup, Tag
 
-from tests.fixtures.programs import Answer, achieve, call, goal_file, world_command
+from tests.fixtures.programs import LEDGER, Answer, achieve, call, goal_file, world_command
 from tests.harness import ROOT, artifacts, run
 
 REPORT = ROOT / "report"
@@ -252,6 +252,50 @@ def test_what_is_true_again_is_not_said_to_be_open_without_a_word(satisfied: Pat
     found = page(satisfied, satisfied.parent / "page.html")
 
     assert f"reopened as of event {opened}; all of it is true now; next: achieve" in found.words
+
+
+def test_a_last_answer_that_no_plan_exists_is_told_before_an_older_plan(satisfied: Path) -> None:
+    world, gone = satisfied, "/artifacts/last/a/outputs/last.txt"
+    world_command("rm", gone, world=world)
+    world_command("rm", "/artifacts/step/a/outputs/step.txt", world=world)
+    world_command("rm", "/artifacts/in/a", world=world)
+    (world.parent / "b").write_text("plain")
+    world_command("put", str(world.parent / "b"), "/artifacts/elsewhere/b", world=world)
+    assert achieve(world.parent / "made.yaml", world=world).error[1] == "no_plan"
+    [refused] = [
+        each["seq"]
+        for each in world_command("log", world=world).items
+        if each["type"] == "plan.refused"
+    ]
+
+    found = page(world, world.parent / "page.html")
+
+    said = f"The last answer, of event {refused}, was a certificate that no plan exists"
+    assert f"{said}: at least 1 of /artifacts/in/{{name}} is missing." in found.words
+    assert "Before that, this plan was made." in found.words
+    assert [each for each in found if each.tag == f"{SVG}svg"] != []
+    (world / "store" / (cid := _plan_cid(world, refused))[7:9] / cid[9:]).unlink()
+    assert f"{said}. Its bytes are gone." in page(world, world.parent / "second.html").words
+
+
+def _plan_cid(world: Path, seq: int) -> str:
+    events = call(LEDGER, "export", world=world).items
+    return str(events[seq - 1]["body"]["data"]["plan"])
+
+
+def test_a_certificate_is_told_where_there_was_no_plan_and_not_after_one(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("plain")
+    world_command("put", str(tmp_path / "a"), "/artifacts/elsewhere", world=tmp_path / "w")
+    goal = goal_file(tmp_path, EACH)
+    assert achieve(goal, world=tmp_path / "w").error[1] == "no_plan"
+
+    found = page(tmp_path / "w", tmp_path / "page.html")
+
+    assert "was a certificate that no plan exists" in found.words
+    assert "this plan was made" not in found.words
+    world_command("put", str(tmp_path / "a"), "/artifacts/in/a", world=tmp_path / "w")
+    achieve(goal, world=tmp_path / "w").result  # noqa: B018 - it must be a success
+    assert "a certificate" not in page(tmp_path / "w", tmp_path / "second.html").words
 
 
 def test_a_refusal_is_told_with_its_bound(tmp_path: Path) -> None:
