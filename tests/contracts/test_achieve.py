@@ -105,6 +105,8 @@ def test_goals_that_rest_on_each_other_are_refused(tmp_path: Path) -> None:
 
     assert first.error == ("ERR_INPUTS", "unknown_goal", 2)
     assert second.error == ("ERR_INPUTS", "goal_cycle", 2)
+    asked = ("--goal", str(tmp_path / "two.yaml"))
+    assert call(PLAN, *asked, world=tmp_path / "w").document["error"] == second.document["error"]
 
 
 def test_without_a_plan_it_is_said_what_is_out_of_reach(tmp_path: Path) -> None:
@@ -179,10 +181,14 @@ def test_nothing_begins_while_an_invariant_is_false(tmp_path: Path) -> None:
     put(tmp_path / "w")
     invariant = "scope: invariant, predicate: artifact.exists, args: {path: /artifacts/no}"
 
-    found = achieve(goal_file(tmp_path, LAST, invariant), world=tmp_path / "w")
+    goal = goal_file(tmp_path, LAST, invariant)
+
+    found = achieve(goal, world=tmp_path / "w")
 
     assert found.error == ("ERR_INPUTS", "goal_unproved", 2)
     assert "execution.requested" not in types(tmp_path / "w")
+    planned = call(PLAN, "--goal", str(goal), world=tmp_path / "w")
+    assert planned.document["error"] == found.document["error"]
 
 
 def test_a_step_beyond_the_budget_is_refused_with_a_receipt(tmp_path: Path) -> None:
