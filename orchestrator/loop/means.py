@@ -45,7 +45,7 @@ def find(goal: Goal, folder: str) -> dict[str, Means]:
     """
     listed = goal.processors or processors.known_refs(folder)
     if goal.transitions:
-        every = [_spelled(step, number, folder) for number, step in enumerate(goal.transitions, 1)]
+        every = [_spelled(goal, number, folder) for number in range(1, len(goal.transitions) + 1)]
     else:
         loaded = [_load(ref, folder) for ref in listed]
         every = [_declared(each, goal) for each in loaded if each.products]
@@ -73,11 +73,14 @@ def _declared(processor: Processor, goal: Goal) -> Means:
     return Means(processor, operator, goal.inputs.get(str(processor.ref), {}))
 
 
-def _spelled(step: Json, number: int, folder: str) -> Means:
+def _spelled(goal: Goal, number: int, folder: str) -> Means:
     """A processor as a step of the goal file uses it: where it reads and writes is said there."""
-    own = shapes.members({"step": step}, "step")
+    own = shapes.members({"step": goal.transitions[number - 1]}, "step")
     processor = _load(shapes.text(own, "ref"), folder)
     use = {name: str(path) for name, path in shapes.members(own, "use").items()}
+    if lacks := sorted({*shapes.members(processor.registry, "requires")} - {*use}):
+        place = f"transitions.{number - 1}.use"
+        raise invalid(goal, f"{place}: no {', no '.join(lacks)}, which {processor.ref} requires")
     operator = _operator(processor, use, shapes.text(own, "write_prefix"), number)
     return Means(processor, operator, shapes.members(own, "inputs"))
 

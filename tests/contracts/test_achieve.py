@@ -75,6 +75,21 @@ def test_what_a_processor_is_asked_with_is_checked_before_anything(tmp_path: Pat
     assert "execution.requested" not in types(tmp_path / "w")
 
 
+def test_a_step_that_is_spelled_out_without_what_it_requires_is_refused_at_once(
+    tmp_path: Path,
+) -> None:
+    step = "{ref: doc/extract@1, write_prefix: /artifacts/a/, use: {sauce: /artifacts/in/a.txt}}"
+    goal = goal_file(tmp_path, LAST, more=f"transitions: [{step}]")
+
+    for found in (
+        achieve(goal, world=tmp_path / "w", command=ACHIEVE),
+        call(PLAN, "--goal", str(goal), world=tmp_path / "w"),
+    ):
+        assert found.error == ("ERR_INPUTS", "invalid_goal", 2)
+        assert "transitions.0.use: no source, which doc/extract@1 requires" in found.message
+    assert not (tmp_path / "w").exists()
+
+
 def test_a_goal_that_the_world_does_not_have_is_not_explained(tmp_path: Path) -> None:
     put(tmp_path / "w")
 
