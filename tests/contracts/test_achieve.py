@@ -139,6 +139,22 @@ def test_without_a_plan_it_is_said_what_is_out_of_reach(tmp_path: Path) -> None:
     assert types(tmp_path / "w").count("plan.refused") == 1  # plan writes nothing
 
 
+@pytest.mark.parametrize("name", ["{x}", "a{b", "}"])
+def test_a_file_whose_name_no_plan_can_say_is_named(name: str, tmp_path: Path) -> None:
+    put(tmp_path / "w")
+    put(tmp_path / "w", path=f"/artifacts/in/{name}")
+    each = 'predicate: artifact.exists, for_each: "/artifacts/in/{name}"'
+    goal = goal_file(tmp_path, each + ', args: {path: "/artifacts/last/{name}/outputs/last.txt"}')
+
+    for found in (
+        achieve(goal, world=tmp_path / "w"),
+        call(PLAN, "--goal", str(goal), world=tmp_path / "w"),
+    ):
+        assert found.error == ("ERR_INPUTS", "no_plan", 2)
+        assert f"; /artifacts/in/{name} has a brace in its name, which" in found.message
+        assert "/artifacts/in/a.txt" not in found.message
+
+
 def test_what_is_wanted_in_a_number_is_told_in_words(tmp_path: Path) -> None:
     put(tmp_path / "w", path="/artifacts/elsewhere.txt")
     each = 'predicate: artifact.exists, for_each: "/artifacts/in/{name}"'
