@@ -115,7 +115,8 @@ class Gathered:
     """
 
     __slots__ = (
-        *("artifacts_total", "budget", "certificate", "goal", "head", "head_at", "items", "judged", "makers"),
+        *("artifacts_total", "budget", "certificate", "goal"),
+        *("head", "head_at", "items", "judged", "makers"),
         *("plan", "plans", "refusals", "rest", "row", "runs", "runs_total", "stands", "world"),
     )
 
