@@ -117,7 +117,7 @@ def test_a_copy_takes_the_place_of_bytes_that_have_rotted(
 
     later = Objects(str(tmp_path / "w"))  # another process, which has waited for nothing
     with later.placing() as placing, (tmp_path / "source").open("rb") as source:
-        placing.copy(source.fileno())
+        placing.copy(source.fileno(), "source")
         placing.place()
 
     assert later.read(cid) == data
