@@ -16,6 +16,7 @@ about to refer to, and what a killed process left without a reference is collect
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 COLLECT_PATIENCE_S = 30.0  # how long a collection waits for writers
 
 _FOLDER = "store"
+_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -83,7 +85,7 @@ class Objects:
         """
         state = hashlib.sha256()
         try:
-            fd = os.open(self.path(cid), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = self._open(cid)
             try:
                 while chunk := os.read(fd, digests.CHUNK_BYTES):
                     state.update(chunk)
@@ -222,10 +224,21 @@ class Objects:
     def is_whole(self, cid: str, data: bytes) -> bool:
         """Whether a content that is small has a file with just its bytes."""
         try:
-            with open(self.path(cid), "rb", buffering=0) as file:
-                return file.read(len(data) + 1) == data
+            fd = self._open(cid)
+            try:
+                return os.read(fd, len(data) + 1) == data
+            finally:
+                os.close(fd)
         except OSError:
             return False
+
+    def _open(self, cid: str) -> int:
+        """Open the file of a content; a pipe that lies there is not waited for, nor a link gone."""
+        fd = os.open(self.path(cid), _READING)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return fd
 
     def path(self, cid: str) -> str:
         """Where a content lies, if it is there."""
