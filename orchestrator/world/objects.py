@@ -133,7 +133,17 @@ class Objects:
             raise self.unwritable(error) from None
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """Every content with its size in bytes, sorted by content id."""
+        """Every content with its size in bytes, sorted by content id.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_unwritable``: nobody can tell.
+        """
+        try:
+            yield from self._sizes()
+        except OSError as error:
+            raise self.unwritable(error) from None
+
+    def _sizes(self) -> Iterator[tuple[str, int]]:
         for outer in sorted(_names(self._root)):
             folder = os.path.join(self._root, outer)
             if len(outer) == 2 and _HEX.issuperset(outer):
@@ -158,7 +168,7 @@ class Objects:
         try:
             with durable.Lock(self._root, shared=False, patience_s=COLLECT_PATIENCE_S):
                 keep = referred()
-                for cid, size in self.sizes():
+                for cid, size in self._sizes():
                     if cid not in keep:
                         os.unlink(self.path(cid))
                         count += 1

@@ -106,6 +106,19 @@ def test_a_folder_that_cannot_be_looked_into_is_not_said_to_hold_no_world(tmp_pa
     assert "Too many levels of symbolic links" in answer.message
 
 
+def test_a_store_that_cannot_be_looked_into_is_named_as_the_cause(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    (tmp_path / "file").write_bytes(b"x")
+    assert world_command("put", str(tmp_path / "file"), FILE, world=world).exit_code == 0
+    shutil.rmtree(world / "store")
+    (world / "store").symlink_to("store")
+
+    answer = ledger("stats", world=world)
+
+    assert answer.error == ("ERR_INPUTS", "world_unwritable", INPUTS_EXIT)
+    assert "Too many levels of symbolic links" in answer.message
+
+
 def test_a_path_that_is_too_long_for_a_ledger_is_named_as_the_cause(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     world = tmp_path / ("d" * 250) / ("e" * 240)
