@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.world import chain, durable, grammar
+from orchestrator.world import chain, durable, grammar, ledger_file
 from orchestrator.world.ledger import Ledger
 from processors.protocol import digests, shapes
 from processors.protocol.canonical import Json, canonical, parse_object
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     type Document = dict[str, Json]
 
-FILE = "head.json"
+FILE = ledger_file.HEAD
 SCHEMA = "v1"
 FILE_BYTES_MAX = 65_536  # of a head or a key; each has a few hundred
 SIGNATURE_BYTES = 64

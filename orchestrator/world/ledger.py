@@ -60,7 +60,7 @@ class Ledger:
         if not ledger_file.exists(self.folder):
             if not make:
                 raise inputs_error("world_absent", f"there is no world at {self.folder!a}")
-            ledger_file.make(self.folder, (ledger_file.first(clock()),))
+            ledger_file.make(self.folder, (ledger_file.first(clock()),), restored=False)
         self.file = LedgerFile(self.folder)
         self._projections = Projections(self.file.connection, "main")
         try:

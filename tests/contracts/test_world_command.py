@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from processors.protocol import digests
-from tests.fixtures.programs import WORLD, Answer, ledger, world_command
+from tests.fixtures.programs import LEDGER, WORLD, Answer, ledger, world_command
 from tests.harness import ZOO_COMMAND, finish, read_until, run, start, zoo, zoo_words
 
 INPUTS_EXIT = 2
@@ -240,6 +240,65 @@ def test_what_is_collected_stays_so_even_if_a_killed_process_had_written_it_ahea
 
     assert world_command("gc", world=tmp_path).result["count"] == 1
     assert world_command("gc", world=tmp_path).result == {"count": 0, "size_bytes": 0}
+
+
+def stored(world: Path) -> list[Path]:
+    return sorted(path for path in (world / "store").rglob("*") if path.is_file())
+
+
+def test_nothing_is_added_to_or_collected_for_a_ledger_that_has_lost_its_end(
+    filled: Path, files: Path
+) -> None:
+    ledger_file = filled / "ledger.sqlite3"
+    older = ledger_file.read_bytes()
+    world_command("rm", listed(filled)[0], world=filled)
+    put(filled, files / "b.txt", "/artifacts/later/b.txt").result  # noqa: B018 - a success
+    whole, contents = ledger_file.read_bytes(), stored(filled)
+    ledger_file.write_bytes(older)
+    count = events(filled)
+
+    answers = [
+        put(filled, files / "b.txt", "/artifacts/other.txt"),
+        world_command("rm", listed(filled)[0], world=filled),
+        world_command("gc", world=filled),
+    ]
+
+    for answer in answers:
+        refused(answer, "world_corrupt", f"truncated: the ledger has {count} events, and had")
+    assert events(filled) == count
+    ledger_file.write_bytes(whole)
+    assert ledger("verify", world=filled).result
+    assert stored(filled) == contents
+
+
+def test_no_world_is_begun_where_the_head_of_one_lies(
+    filled: Path, files: Path, tmp_path: Path
+) -> None:
+    ended = run("export", world=filled, command=LEDGER)
+    (tmp_path / "kept").write_bytes(ended.stdout)
+    (filled / "ledger.sqlite3").unlink()
+    contents = stored(filled)
+
+    answer = put(filled, files / "b.txt", "/artifacts/other.txt")
+
+    refused(answer, "world_corrupt", "ledger.sqlite3 is gone, but its head is there")
+    refused(world_command("gc", world=filled), "world_absent")
+    ledger("import", str(tmp_path / "kept"), world=filled).result  # noqa: B018 - a success
+    assert world_command("get", "/artifacts/", str(tmp_path / "got"), world=filled).result
+    assert stored(filled) == contents
+
+
+def test_nothing_is_collected_that_an_event_refers_to_and_a_table_does_not(filled: Path) -> None:
+    contents = stored(filled)
+    with closing(sqlite3.connect(filled / "ledger.sqlite3")) as connection, connection:
+        connection.execute("DELETE FROM artifacts")
+
+    answer = world_command("gc", world=filled)
+
+    refused(answer, "world_corrupt", "artifacts")
+    world_command("rebuild", world=filled).result  # noqa: B018 - it must be a success
+    assert world_command("gc", world=filled).result["count"] == 0
+    assert stored(filled) == contents
 
 
 def test_ls_lists_by_segments(filled: Path, files: Path) -> None:
