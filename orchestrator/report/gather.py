@@ -156,6 +156,8 @@ class Gathered:
         others = [each for each in artifacts if each.path not in paths_shown]
         self.rest: list[Artifact] = others[:LISTED_MAX]
         wanted = _wanted(commitments.of_goal(ledger, name), (self._maker(each) for each in chosen))
+        if lost := next((each for each in wanted if each not in rows), None):
+            raise ledger.file.corrupt(f"the table executions lacks {lost}")
         self.runs_total: int = len(wanted)
         shown = sorted(wanted[:RUNS_MAX], key=lambda name: rows[name].requested_seq)
         self.runs: list[Run] = [Run(world, rows[name]) for name in shown]

@@ -70,7 +70,7 @@ class Objects:
         """What the file system says of a content that is there, judged as by ``holds``."""
         try:
             found = os.lstat(self.path(cid))
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a table says what is no content id
             return None
         return found if stat.S_ISREG(found.st_mode) and found.st_size == size_bytes else None
 
@@ -83,6 +83,11 @@ class Objects:
             ContractError: ``ERR_INPUTS`` / ``world_corrupt``: the bytes are gone, cannot be read,
                 or are not those of the content.
         """
+        if not digests.is_digest(cid):  # no event says so, thus a table does
+            raise inputs_error(
+                "world_corrupt",
+                f"world {self._world!a}: {cid[:100]!a} is no content id; verify the ledger",
+            )
         state = hashlib.sha256()
         try:
             fd = self._open(cid)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -296,6 +298,17 @@ def test_a_certificate_is_told_where_there_was_no_plan_and_not_after_one(tmp_pat
     world_command("put", str(tmp_path / "a"), "/artifacts/in/a", world=tmp_path / "w")
     achieve(goal, world=tmp_path / "w").result  # noqa: B018 - it must be a success
     assert "a certificate" not in page(tmp_path / "w", tmp_path / "second.html").words
+
+
+def test_an_execution_that_a_table_has_lost_is_named(satisfied: Path) -> None:
+    with closing(sqlite3.connect(satisfied / "ledger.sqlite3")) as connection, connection:
+        connection.execute("DELETE FROM executions")
+
+    found = report(satisfied, satisfied.parent / "page.html")
+
+    assert found.error == ("ERR_INPUTS", "world_corrupt", 2)
+    assert "the table executions lacks" in found.message
+    assert not (satisfied.parent / "page.html").exists()
 
 
 def test_a_refusal_is_told_with_its_bound(tmp_path: Path) -> None:

@@ -441,6 +441,16 @@ def test_why_tells_of_a_refused_proposal_and_a_failure(tmp_path: Path) -> None:
     refused(world_command("why", "no", "bad", world=tmp_path), "unknown_artifact", "never started")
 
 
+def test_why_names_an_execution_that_a_table_has_lost(tmp_path: Path) -> None:
+    zoo("good", "--execution-id", "a", world=tmp_path)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection, connection:
+        connection.execute("DELETE FROM executions")
+
+    for words in (("a",), ("/artifacts/zoo/outputs/seen.txt",), ("a", "a")):
+        found = world_command("why", *words, world=tmp_path)
+        refused(found, "world_corrupt", "the table executions lacks a.")
+
+
 def test_why_refuses_what_it_cannot_know(filled: Path) -> None:
     refused(world_command("why", "/artifacts/none", world=filled), "unknown_artifact", "log")
     refused(world_command("why", "e-9", world=filled), "unknown_artifact", "'e-9'")

@@ -214,6 +214,8 @@ def test_only_a_content_id_names_a_content(store: Objects) -> None:
     for wrong in ("", "sha256:..", CID.upper(), CID[:-1], "sha256:" + "../" * 21 + "a"):
         with pytest.raises(ValueError, match="content id"):
             store.path(wrong)
+        assert refused(lambda wrong=wrong: store.read(wrong)) == ("ERR_INPUTS", "world_corrupt")  # type: ignore[misc]
+        assert not store.holds(wrong, len(DATA))
 
 
 def test_a_copy_never_replaces_a_file(store: Objects, tmp_path: Path) -> None:
