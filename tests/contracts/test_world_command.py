@@ -372,6 +372,21 @@ def test_get_copies_a_file_and_a_folder(filled: Path, files: Path, tmp_path: Pat
     assert all((whole / name).read_bytes() == (files / name).read_bytes() for name in names)
 
 
+def test_get_writes_nothing_beside_its_target_whatever_a_table_says(
+    filled: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "far" / "deep").mkdir(parents=True)
+    with closing(sqlite3.connect(filled / "ledger.sqlite3")) as connection, connection:
+        connection.execute(
+            "UPDATE artifacts SET path = '/artifacts/in/../../beside' WHERE path LIKE '%/b.txt'"
+        )
+
+    found = world_command("get", "/artifacts/in/", str(tmp_path / "far/deep/got"), world=filled)
+
+    refused(found, "world_corrupt", "'/artifacts/in/../../beside' is no world path")
+    assert [path.name for path in (tmp_path / "far").rglob("*")] == ["deep"]
+
+
 def test_get_overwrites_nothing(filled: Path, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("mine")
     (tmp_path / "dangling").symlink_to("nowhere")
