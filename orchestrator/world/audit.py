@@ -87,9 +87,9 @@ def _refolded(ledger: Ledger, progress: Callable[[int], None]) -> Iterator[str]:
     """Verify every event and fold it into the scratch schema."""
     projections = Projections(ledger.file.connection, "scratch")
     ledger.head()  # what is numbered beyond it is no event that is read below
-    [least] = ledger.file.row("SELECT min(seq) FROM events") or [None]
-    if least < 1:
-        yield f"no event may be numbered {least}"
+    for (least,) in ledger.file.select("SELECT min(seq) FROM events WHERE seq < 1"):
+        if least is not None:
+            yield f"no event may be numbered {least}"
     try:
         projections.create()
         for event in ledger.events():
