@@ -88,6 +88,11 @@ def _money(scene: Scene) -> str:
     if scene.limit_micro_usd is None:
         return f"{own} spent"
     whole, limit = money(scene.spent_micro_usd), money(scene.limit_micro_usd)
+    if (over := scene.spent_micro_usd - scene.limit_micro_usd) > 0:  # the ledger counts up to it
+        return (
+            f"{own} spent now, {whole} in all: {money(over)} more than the goal may cost, {limit}"
+            " (a step cost more than it had reserved)"
+        )
     return f"{own} spent now, {whole} of {limit} in all"
 
 

@@ -8,12 +8,18 @@ from orchestrator.cli import program
 from orchestrator.cli.flags import Flag
 from orchestrator.cli.goal_files import GOAL, read_goal
 from orchestrator.cli.program import Call, Command
-from orchestrator.goals import plan_svg, plan_text, snapshot, standing
+from orchestrator.goals import goal as goals
+from orchestrator.goals import judging, plan_svg, plan_text, snapshot, standing
 from orchestrator.loop import means, propose
-from orchestrator.loop.driver import unreachable
+from orchestrator.loop.driver import check_invariants, unreachable
 from orchestrator.world import delivery
 from orchestrator.world.world import World
 from processors.protocol.canonical import Json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.goals.goal import Goal
+    from orchestrator.goals.snapshot import Snapshot
 
 SUMMARY = "show the steps that would make a goal true, before anything runs"
 FLAGS = (
@@ -32,10 +38,18 @@ def command(root: str) -> Command:
     return Command("plan", SUMMARY, FLAGS, lambda call: _plan(call, root))
 
 
+def _check_begins(world: World, goal: Goal, seen: Snapshot) -> None:
+    """Refuse what ``achieve`` would not begin, as it would."""
+    standing.check_cycle(world, goal)
+    if any(stated.scope == goals.INVARIANT for stated in goal.proving):
+        check_invariants(goal, {each.name: judging.judge(each, seen) for each in goal.proving})
+
+
 def _plan(call: Call, root: str) -> tuple[dict[str, Json], list[str]]:
     goal = read_goal(call.given.require(GOAL.name))
     usable = means.find(goal, os.path.join(root, "processors"))
     with World(call.world, make=False) as world, snapshot.of(world) as seen:
+        _check_begins(world, goal, seen)
         proposed = propose.propose(goal, seen, usable, lambda name: standing.find(world, name))
     if proposed is None:
         nothing: dict[str, Json] = {"id": None, "plan": None, "problem": None}

@@ -53,6 +53,6 @@ def _report(call: Call, root: str) -> tuple[dict[str, Json], list[str]]:
     shown = f"{len(found.items)} of {found.artifacts_total} artifacts"
     told = f"{len(found.runs)} of {found.runs_total} executions"
     return result, [
-        f"report  {found.goal.name}, {found.row.status}: {file}, {len(data)} bytes",
+        f"report  {found.goal.name}, {''.join(found.stands)}: {file}, {len(data)} bytes",
         f"  shown are {shown} and {told}",
     ]

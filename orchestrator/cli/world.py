@@ -9,7 +9,7 @@ from orchestrator.cli.accounts import account_lines, difference_lines
 from orchestrator.cli.flags import Flag
 from orchestrator.cli.ledger import row
 from orchestrator.cli.program import Call, Command
-from orchestrator.world import delivery, heads, history, intake, provenance
+from orchestrator.world import delivery, heads, history, intake, provenance, verification
 from orchestrator.world.ledger import utc_now
 from orchestrator.world.records import Artifact
 from orchestrator.world.world import World
@@ -66,6 +66,7 @@ def _content(data: bytes) -> dict[str, Json]:
 def _put(call: Call) -> Answer:
     files = intake.sources(call.given.require("FILE|FOLDER"), call.given.require("PATH"))
     with World(call.world, make=True) as world:
+        heads.check(world.ledger)
         with call.progress("files stored", len(files)) as progress:
             facts = intake.put(world, files, progress)
         heads.publish(world.ledger, None, utc_now())
@@ -85,6 +86,7 @@ def _get(call: Call) -> Answer:
 
 def _rm(call: Call) -> Answer:
     with World(call.world, make=False) as world:
+        heads.check(world.ledger)
         path = intake.remove(world, call.given.require("PATH"))
         heads.publish(world.ledger, None, utc_now())
     return {"path": path}, [f"removed  {path}; its bytes stay until gc"]
@@ -126,6 +128,9 @@ def _rebuild(call: Call) -> Answer:
 
 def _gc(call: Call) -> Answer:
     with World(call.world, make=False) as world:
+        with call.progress("events verified", world.ledger.head().count) as progress:
+            # What is collected is gone for good, whatever the ledger should have said of it.
+            verification.verify(world.ledger, (), None, progress)
         world.wait()  # or what is collected would be put back by the next who opens the world
         count, size_bytes = world.objects.collect(world.ledger.cids)
     result: dict[str, Json] = {"count": count, "size_bytes": size_bytes}

@@ -6,12 +6,14 @@ Judged of the world as it is now, in one snapshot; nothing is written.
 from __future__ import annotations
 
 from orchestrator.goals import judging, snapshot, standing
-from orchestrator.world import commitments
+from orchestrator.world import commitments, fold
 from processors.protocol import shapes
 from processors.protocol.canonical import Json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orchestrator.goals.goal import Stated
     from orchestrator.goals.snapshot import Snapshot
     from orchestrator.world.world import World
@@ -33,16 +35,36 @@ def of(world: World, name: str) -> Data:
             "goal": goal.id,
             "name": goal.name,
             "status": row.status,
+            "judged": row.judged_seq,
             "proof": row.proof,
             "head": {"count": seen.head.count, "hash": seen.head.hash},
             "predicates": [_predicate(world, stated, seen) for stated in goal.proving],
         }
 
 
+def standing_words(status: str, judged_seq: int | None, untrue: Sequence[str]) -> tuple[str, str]:
+    """How a goal stands, and how the world of now differs from that, or "" if it does not.
+
+    Args:
+        status: The goal's, which follows from when it was judged.
+        judged_seq: The number of the event that it follows from.
+        untrue: Names of the predicates that must hold and are not true now.
+    """
+    if (status == fold.SATISFIED) == (not untrue):
+        return status, ""
+    then = status if judged_seq is None else f"{status} as of event {judged_seq}"
+    now = f"not true now: {', '.join(untrue)}" if untrue else "all of it is true now"
+    return then, f"; {now}; next: achieve"
+
+
 def lines(tree: Data) -> list[str]:
     """The tree for people."""
-    found = [f"{tree['name']}  {tree['status']}", f"  proof {tree['proof'] or 'none'}"]
-    for predicate in _items(tree, "predicates"):
+    predicates, judged = _items(tree, "predicates"), tree["judged"]
+    untrue = [shapes.text(each, "name") for each in predicates if each["value"] != judging.TRUE]
+    seq = judged if isinstance(judged, int) else None
+    stands = "".join(standing_words(shapes.text(tree, "status"), seq, untrue))
+    found = [f"{tree['name']}  {stands}", f"  proof {tree['proof'] or 'none'}"]
+    for predicate in predicates:
         found.append(f"  {predicate['value']:<5}  {predicate['name']}: {predicate['predicate']}")
         for artifact in _items(predicate, "artifacts"):
             found.append(f"    {artifact['path']}  {artifact['cid'] or 'is not there'}")

@@ -17,8 +17,6 @@ from processors.protocol.errors import inputs_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from orchestrator.goals.goal import Goal
     from orchestrator.goals.judging import Verdict
     from orchestrator.goals.snapshot import Snapshot
@@ -65,7 +63,7 @@ def declare(world: World, goal: Goal) -> bool:
             before = world.ledger.goal(goal.name)
             if before is not None and before.goal == cid:
                 return False
-            _check_cycle(goal, lambda name: _kept(world, name))
+            check_cycle(world, goal)
             data: dict[str, Json] = {
                 "name": goal.name,
                 "document": _file(goal_facts.goal_path(goal.name), cid, size_bytes),
@@ -194,8 +192,12 @@ def _kept(world: World, name: str) -> Goal | None:
     return goals.parse(world.objects.read(row.goal, bytes_max=goals.DOCUMENT_BYTES_MAX))
 
 
-def _check_cycle(goal: Goal, kept: Callable[[str], Goal | None]) -> None:
-    """Refuse a goal that would rest on itself through the goals of the world."""
+def check_cycle(world: World, goal: Goal) -> None:
+    """Refuse a goal that would rest on itself through the goals of the world.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``goal_cycle``.
+    """
     seen: set[str] = set()
     waiting = _rests_on(goal)
     while waiting:
@@ -204,7 +206,7 @@ def _check_cycle(goal: Goal, kept: Callable[[str], Goal | None]) -> None:
             raise inputs_error("goal_cycle", f"goal {goal.name} would rest on itself")
         if name not in seen:
             seen.add(name)
-            other = kept(name)
+            other = _kept(world, name)
             waiting += [] if other is None else _rests_on(other)
 
 

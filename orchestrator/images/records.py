@@ -41,6 +41,7 @@ class Records:
         """Append a fact, durably."""
         if self._ledger is None:
             return
+        heads.check(self._ledger)
         with self._ledger.writing() as transaction:
             transaction.append(type_, data)
         heads.publish(self._ledger, None, utc_now())

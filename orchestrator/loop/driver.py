@@ -23,7 +23,7 @@ from processors.protocol.errors import ContractError, adapter_error, inputs_erro
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.goals.goal import Goal
-    from orchestrator.goals.standing import Standing
+    from orchestrator.goals.judging import Verdict
     from orchestrator.loop.execute import Ended, How
     from orchestrator.loop.means import Means
     from orchestrator.loop.propose import Proposed
@@ -149,10 +149,10 @@ def _rounds(
         if stand.status == fold.SATISFIED:
             found.proof = stand.proof
             return
-        _check_invariants(stand)
+        check_invariants(goal, stand.verdicts)
         proposed = _proposed(world, goal, usable, verify=verify)
         if proposed is None:
-            raise _unproved(stand)
+            raise _unproved(goal, stand.verdicts)
         found.plans.append(proposed.id)
         how.observer.planned(proposed)
         ended = execute(proposed, usable, how)
@@ -196,18 +196,20 @@ def unreachable(proposed: Proposed) -> ContractError:
     )
 
 
-def _check_invariants(stand: Standing) -> None:
-    """Refuse to begin anything while an invariant does not hold."""
-    for stated in stand.goal.proving:
-        if stated.scope == goals.INVARIANT and not stand.verdicts[stated.name].is_true:
-            raise _unproved(stand)
+def check_invariants(goal: Goal, verdicts: dict[str, Verdict]) -> None:
+    """Refuse to begin anything while an invariant does not hold.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``goal_unproved``.
+    """
+    for stated in goal.proving:
+        if stated.scope == goals.INVARIANT and not verdicts[stated.name].is_true:
+            raise _unproved(goal, verdicts)
 
 
-def _unproved(stand: Standing) -> ContractError:
-    listed = [
-        f"{name} is {each.value}" for name, each in stand.verdicts.items() if not each.is_true
-    ]
-    return inputs_error("goal_unproved", f"goal {stand.goal.name}: {', '.join(listed)}")
+def _unproved(goal: Goal, verdicts: dict[str, Verdict]) -> ContractError:
+    listed = [f"{name} is {each.value}" for name, each in verdicts.items() if not each.is_true]
+    return inputs_error("goal_unproved", f"goal {goal.name}: {', '.join(listed)}")
 
 
 def _check_stopped(how: How) -> None:

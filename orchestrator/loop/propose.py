@@ -9,6 +9,7 @@ from __future__ import annotations
 from orchestrator.execution import input_schema
 from orchestrator.goals import planner
 from orchestrator.goals.domain import DomainError, Task
+from orchestrator.goals.templates import Template
 from orchestrator.loop import certificates, settlement
 from orchestrator.loop.means import invalid
 from orchestrator.loop.missing import Missing
@@ -92,7 +93,7 @@ def propose(goal: Goal, seen: Snapshot, usable: dict[str, Means], find: Find) ->
     try:
         missing.look(goal, find)
     except DomainError as error:  # a path that the world has may have a name that no plan can say
-        raise inputs_error("no_plan", f"goal {goal.name}: {error}") from None
+        raise inputs_error("no_plan", f"goal {goal.name}: {error}{_braced(goal, seen)}") from None
     wanted, lost = missing.wanted(), missing.lost
     if not wanted:
         return None
@@ -104,6 +105,18 @@ def propose(goal: Goal, seen: Snapshot, usable: dict[str, Means], find: Find) ->
     if found.is_plan:
         _check_inputs(found, usable)
     return found
+
+
+def _braced(goal: Goal, seen: Snapshot) -> str:
+    """The first artifact that a predicate is stated for and whose name reads as a template."""
+    for stated in goal.predicates:
+        if stated.for_each is None:
+            continue
+        template = Template(stated.for_each)
+        for each in seen.artifacts(template.folder):
+            if template.match(each.path) is not None and not {"{", "}"}.isdisjoint(each.path):
+                return f"; {each.path} has a brace in its name, which no plan can say: rename it"
+    return ""
 
 
 def _planned(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from orchestrator.goals import judging, snapshot, standing
+from orchestrator.goals import explanation, judging, snapshot, standing
+from orchestrator.goals import goal as goals
 from orchestrator.report import preview
 from orchestrator.world import commitments, loop_facts
 from processors.protocol import paths, shapes
@@ -98,7 +99,10 @@ class Gathered:
         head: How many events there are, and the hash of the last.
         head_at: When the last one was.
         judged: Each predicate with the verdict on it now.
+        stands: How the goal stands, and how the world of now differs from that, in words.
         plan: The last plan's document, or None.
+        certificate: Where the last answer was that no plan exists, the number of its event, and its
+            document unless that is gone; else None.
         plans: How many plans were proposed.
         runs: The executions that are shown, in order.
         runs_total: How many executions there are for the goal, and behind what it looked at.
@@ -111,8 +115,9 @@ class Gathered:
     """
 
     __slots__ = (
-        *("artifacts_total", "budget", "goal", "head", "head_at", "items", "judged", "makers"),
-        *("plan", "plans", "refusals", "rest", "row", "runs", "runs_total", "world"),
+        *("artifacts_total", "budget", "certificate", "goal"),
+        *("head", "head_at", "items", "judged", "makers"),
+        *("plan", "plans", "refusals", "rest", "row", "runs", "runs_total", "stands", "world"),
     )
 
     def __init__(self, world: World, name: str, seen: Snapshot) -> None:
@@ -127,11 +132,20 @@ class Gathered:
         self.judged: list[tuple[Stated, Verdict]] = [
             (stated, judging.judge(stated, seen)) for stated in self.goal.predicates
         ]
+        untrue = [
+            stated.name
+            for stated, verdict in self.judged
+            if stated.scope != goals.ADMISSION and not verdict.is_true
+        ]
+        self.stands: tuple[str, str] = explanation.standing_words(
+            row.status, row.judged_seq, untrue
+        )
         self.budget: Budget | None = commitments.budget(ledger, name)
         self.refusals: list[Data] = [
             ledger.event(seq).data for seq in commitments.refusals(ledger, name, REFUSALS_MAX)
         ]
         self.plans, self.plan = _plan(world, name)
+        self.certificate: tuple[int, Data | None] | None = _certificate(world, name)
         rows = {each.execution_id: each for each in ledger.executions()}
         self.makers: dict[int, str] = dict(_makers(rows.values()))
         artifacts = list(ledger.artifacts())
@@ -142,6 +156,8 @@ class Gathered:
         others = [each for each in artifacts if each.path not in paths_shown]
         self.rest: list[Artifact] = others[:LISTED_MAX]
         wanted = _wanted(commitments.of_goal(ledger, name), (self._maker(each) for each in chosen))
+        if lost := next((each for each in wanted if each not in rows), None):
+            raise ledger.file.corrupt(f"the table executions lacks {lost}")
         self.runs_total: int = len(wanted)
         shown = sorted(wanted[:RUNS_MAX], key=lambda name: rows[name].requested_seq)
         self.runs: list[Run] = [Run(world, rows[name]) for name in shown]
@@ -209,14 +225,27 @@ def _plan(world: World, goal: str) -> tuple[int, Data | None]:
     """How many plans a goal had, and the document of the last one whose bytes are there."""
     known = commitments.plans(world.ledger, goal)
     for each in reversed(known):
-        try:
-            data = world.objects.read(each.plan, PLAN_BYTES_MAX)  # a plan's id is its content's
-            document = parse_object(data, "the plan", bytes_max=PLAN_BYTES_MAX)
-        except ContractError:
-            continue  # its bytes are gone or too many, which costs the page its picture alone
-        if "steps" in document:
+        document = _document(world, each.plan)
+        if document is not None and "steps" in document:
             return len(known), document
     return len(known), None
+
+
+def _certificate(world: World, goal: str) -> tuple[int, Data | None] | None:
+    """The certificate that no plan exists, if no plan came after it."""
+    seq = commitments.certificate(world.ledger, goal)
+    if seq is None or any(each.seq > seq for each in commitments.plans(world.ledger, goal)):
+        return None
+    return seq, _document(world, shapes.text(world.ledger.event(seq).data, "plan"))
+
+
+def _document(world: World, plan: str) -> Data | None:
+    """What the planner answered: its id is its content's."""
+    try:
+        data = world.objects.read(plan, PLAN_BYTES_MAX)
+        return parse_object(data, "the plan", bytes_max=PLAN_BYTES_MAX)
+    except ContractError:
+        return None  # its bytes are gone or too many, which costs the page its picture alone
 
 
 def _receipt(world: World, row: Execution) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from string import Template
 
 from orchestrator.goals import goal as goals
-from orchestrator.goals import judging, plan_svg, plan_text
+from orchestrator.goals import judging, plan_shape, plan_svg, plan_text
 from orchestrator.goals.plan_shape import money
 from orchestrator.report import preview
 from orchestrator.report.executions import executions, timeline
@@ -60,7 +60,7 @@ def page(found: Gathered, template: str) -> str:
         _section("executions", executions(found, links)),
     )
     return Template(template).substitute(
-        title=text(f"{found.goal.name}: {found.row.status}"),
+        title=text(f"{found.goal.name}: {found.stands[0]}"),
         head=_head(found),
         body="\n".join(sections),
         foot=_foot(found),
@@ -92,12 +92,15 @@ def _head(found: Gathered) -> Html:
         for name, value, note in facts
     )
     nav = join(tag("li", tag("a", name.capitalize(), href=f"#{name}")) for name in _SECTIONS)
-    title = tag("div", tag("h1", goal.name), badge(row.status, _TONES[row.status]), class_="title")
+    status, differs = found.stands
+    tone = _TONES[fold.UNPROVED if differs else row.status]
+    title = tag("div", tag("h1", goal.name), badge(status, tone), class_="title")
     proof = "No proof: not all of it was found true of one moment." if row.proof is None else ""
     return tag(
         "header",
         title,
         tag("p", shapes.text(goal.document, "summary")),
+        tag("p", status, differs) if differs else "",
         tag("p", proof or join(("Proof ", tag("code", str(row.proof)))), class_="less"),
         tag("dl", *boxes, class_="facts"),
         tag("nav", tag("ul", nav), aria_label="Sections"),
@@ -176,6 +179,26 @@ def _cid(value: Json) -> str:
 
 
 def _plan(found: Gathered) -> Html:
+    if found.certificate is None:
+        return _drawn(found)
+    seq, document = found.certificate
+    said = f"The last answer, of event {seq}, was a certificate that no plan exists"
+    if document is None:
+        parts = [tag("p", f"{said}. Its bytes are gone.")]
+    else:
+        missing = document["missing"] or plan_shape.want_words(shapes.members(document, "want"))
+        words = preview.plain(plan_text.plan_text(document))
+        parts = [
+            tag("p", f"{said}: ", path_words(str(missing)), " is missing."),
+            more("The certificate in words", words),
+        ]
+    if found.plans:
+        parts += [tag("p", "Before that, this plan was made."), _drawn(found)]
+    return join(parts)
+
+
+def _drawn(found: Gathered) -> Html:
+    """The last plan as a picture and in words."""
     if found.plan is None:
         return tag("p", "No plan was needed or made." if not found.plans else "Its bytes are gone.")
     drawn = Html(plan_svg.plan_svg(found.plan))  # which escapes what it shows itself

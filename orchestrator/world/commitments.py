@@ -156,6 +156,12 @@ def refusals(ledger: Ledger, goal: str, most: int) -> list[int]:
     return sorted(row[0] for row in ledger.file.select(_REFUSALS, goal, most))
 
 
+def certificate(ledger: Ledger, goal: str) -> int | None:
+    """The number of the last event that refused a goal a plan, if one did; it looks at all."""
+    row = ledger.file.row(_CERTIFICATE, goal)
+    return None if row is None else int(row[0])
+
+
 def live(ledger: Ledger) -> list[Transition]:
     """The transitions that hold a lease, by fence."""
     marks = ", ".join("?" * len(LIVE))
@@ -213,6 +219,10 @@ def settled_error(ledger: Ledger, ended: Transition) -> tuple[str, str] | None:
 _MADE_BY = """\
 SELECT transitions.* FROM events JOIN transitions
   ON execution_id = json_extract(CAST(body AS TEXT), '$.data.execution_id') WHERE seq = ?"""
+
+_CERTIFICATE = """\
+SELECT seq FROM events WHERE json_extract(CAST(body AS TEXT), '$.type') = 'plan.refused'
+  AND json_extract(CAST(body AS TEXT), '$.data.goal') = ? ORDER BY seq DESC LIMIT 1"""
 
 _REFUSALS = """\
 SELECT seq FROM events WHERE json_extract(CAST(body AS TEXT), '$.type') = 'transition.refused'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from orchestrator.world import durable
+from orchestrator.world import durable, grammar
 from orchestrator.world.objects import Objects
 from orchestrator.world.records import Artifact
 from orchestrator.world.world import World
@@ -72,6 +72,9 @@ def choose(world: World, text: str) -> Chosen:
     found = list(world.ledger.artifacts(folder))
     if not found:
         raise inputs_error("unknown_artifact", f"the world has nothing under {folder!a}")
+    for each in found:  # no event has another, thus a table does; it could lead anywhere
+        if not grammar.is_path(each.path):
+            raise world.ledger.file.corrupt(f"the table artifacts: {each.path!a} is no world path")
     return Chosen(found, folder)
 
 

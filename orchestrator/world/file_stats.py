@@ -85,6 +85,8 @@ def stamp(stat: os.stat_result) -> str:
 
 def _read(file: str) -> dict[str, list[str]]:
     """What was kept; what is not of the form is as good as nothing."""
+    if not os.path.isfile(file):  # a pipe or a device could keep its reader for ever
+        return {}
     try:
         with open(file, "rb") as opened:
             document = json.loads(opened.read())

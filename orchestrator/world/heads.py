@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.world import chain, durable, grammar
+from orchestrator.world import chain, durable, grammar, ledger_file
 from orchestrator.world.ledger import Ledger
 from processors.protocol import digests, shapes
 from processors.protocol.canonical import Json, canonical, parse_object
@@ -21,6 +21,8 @@ from processors.protocol.errors import ContractError, inputs_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PrivateKey,
         Ed25519PublicKey,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     type Document = dict[str, Json]
 
-FILE = "head.json"
+FILE = ledger_file.HEAD
 SCHEMA = "v1"
 FILE_BYTES_MAX = 65_536  # of a head or a key; each has a few hundred
 SIGNATURE_BYTES = 64
@@ -108,13 +110,17 @@ def read_public_key(path: str) -> PublicKey:
     return PublicKey(key)
 
 
-def read(path: str) -> Document:
+def read(path: str, *, own: bool = False) -> Document:
     """Read a head from a file; ``problem`` judges it.
+
+    Args:
+        path: The file.
+        own: Whether it lies beside the ledger, where a pipe is nobody's to wait for.
 
     Raises:
         ContractError: ``ERR_INPUTS``: ``unreadable_file``, or what keeps it from being JSON.
     """
-    return parse_object(_read(path), f"the head {path!a}")
+    return parse_object(_read(path, _at_once if own else None), f"the head {path!a}")
 
 
 def publish(ledger: Ledger, key: SigningKey | None, at: str) -> Document:
@@ -190,7 +196,7 @@ def problem(ledger: Ledger, document: Json, key: PublicKey | None) -> str | None
 def _standing(ledger: Ledger, path: str, key: SigningKey | None) -> Document:
     """The head that is there, which must be one of this chain."""
     try:
-        document = read(path)
+        document = read(path, own=True)
     except ContractError as error:
         if error.reason == "unreadable_file":
             raise  # of what is in it nothing is known
@@ -233,9 +239,13 @@ def _signature_problem(document: Json, key: PublicKey | None) -> str | None:
     return None
 
 
-def _read(path: str) -> bytes:
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _read(path: str, opener: Callable[[str, int], int] | None = None) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=opener) as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         why = error.strerror if isinstance(error, OSError) else str(error)

@@ -63,7 +63,7 @@ class Ledger:
         if not ledger_file.exists(self.folder):
             if not make:
                 raise inputs_error("world_absent", f"there is no world at {self.folder!a}")
-            ledger_file.make(self.folder, (ledger_file.first(clock()),))
+            ledger_file.make(self.folder, (ledger_file.first(clock()),), restored=False)
         self.file = LedgerFile(self.folder)
         self._projections = Projections(self.file.connection, "main")
         try:
@@ -111,9 +111,17 @@ class Ledger:
         return Reading(self.file)
 
     def head(self) -> Head:
-        """Where the chain ends."""
+        """Where the chain ends.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_corrupt``: there is no event of a chain.
+        """
         row = self.file.row("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
-        return chain.START if row is None else Head(*row)
+        if row is None:
+            raise self.file.corrupt("the ledger has no event 1")
+        if not 1 <= row[0] <= SEQ_MAX:
+            raise self.file.corrupt(f"no event may be numbered {row[0]}")
+        return Head(*row)
 
     def head_at(self, count: int) -> Head | None:
         """Where the chain ended when it had so many events, or None if it never had."""

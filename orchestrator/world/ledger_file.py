@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from processors.protocol.canonical import Json
 
 NAME = "ledger.sqlite3"
+HEAD = "head.json"  # what was published of it (``heads``)
 APPLICATION_ID = 0x574C4447  # "WLDG", in the file's header
 FOLDER_BYTES_MAX = 485  # SQLite takes a path of 504 bytes, the name of the file included
 BUSY_S = 30.0  # how long a writer waits for another one before it gives up
@@ -150,12 +151,13 @@ def exists(folder: str) -> bool:
     return True
 
 
-def make(folder: str, events: Iterable[Event]) -> bool:
+def make(folder: str, events: Iterable[Event], *, restored: bool) -> bool:
     """Make a world, unless there is one: it appears whole, with its events, or not at all.
 
     Args:
         folder: The world's folder.
         events: Its chain from the first event on, verified.
+        restored: Whether it may be one that was there before, of which the head is left.
 
     Returns:
         Whether there was none. If there was one, it stays as it is and no event is asked for.
@@ -173,6 +175,8 @@ def make(folder: str, events: Iterable[Event]) -> bool:
                 return False
             if os.path.exists(path + "-wal"):
                 raise _corrupt(folder, f"{NAME} is gone, but its write-ahead log is there")
+            if not restored and os.path.lexists(os.path.join(folder, HEAD)):
+                raise _corrupt(folder, f"{NAME} is gone, but its head is there ({HEAD})")
             _discard(scratch)  # of a process that was killed here
             try:
                 _write_new(scratch, events)

@@ -16,6 +16,7 @@ about to refer to, and what a killed process left without a reference is collect
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 COLLECT_PATIENCE_S = 30.0  # how long a collection waits for writers
 
 _FOLDER = "store"
+_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -68,7 +70,7 @@ class Objects:
         """What the file system says of a content that is there, judged as by ``holds``."""
         try:
             found = os.lstat(self.path(cid))
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a table says what is no content id
             return None
         return found if stat.S_ISREG(found.st_mode) and found.st_size == size_bytes else None
 
@@ -81,9 +83,14 @@ class Objects:
             ContractError: ``ERR_INPUTS`` / ``world_corrupt``: the bytes are gone, cannot be read,
                 or are not those of the content.
         """
+        if not digests.is_digest(cid):  # no event says so, thus a table does
+            raise inputs_error(
+                "world_corrupt",
+                f"world {self._world!a}: {cid[:100]!a} is no content id; verify the ledger",
+            )
         state = hashlib.sha256()
         try:
-            fd = os.open(self.path(cid), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = self._open(cid)
             try:
                 while chunk := os.read(fd, digests.CHUNK_BYTES):
                     state.update(chunk)
@@ -131,7 +138,17 @@ class Objects:
             raise self.unwritable(error) from None
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """Every content with its size in bytes, sorted by content id."""
+        """Every content with its size in bytes, sorted by content id.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_unwritable``: nobody can tell.
+        """
+        try:
+            yield from self._sizes()
+        except OSError as error:
+            raise self.unwritable(error) from None
+
+    def _sizes(self) -> Iterator[tuple[str, int]]:
         for outer in sorted(_names(self._root)):
             folder = os.path.join(self._root, outer)
             if len(outer) == 2 and _HEX.issuperset(outer):
@@ -156,7 +173,7 @@ class Objects:
         try:
             with durable.Lock(self._root, shared=False, patience_s=COLLECT_PATIENCE_S):
                 keep = referred()
-                for cid, size in self.sizes():
+                for cid, size in self._sizes():
                     if cid not in keep:
                         os.unlink(self.path(cid))
                         count += 1
@@ -222,10 +239,21 @@ class Objects:
     def is_whole(self, cid: str, data: bytes) -> bool:
         """Whether a content that is small has a file with just its bytes."""
         try:
-            with open(self.path(cid), "rb", buffering=0) as file:
-                return file.read(len(data) + 1) == data
+            fd = self._open(cid)
+            try:
+                return os.read(fd, len(data) + 1) == data
+            finally:
+                os.close(fd)
         except OSError:
             return False
+
+    def _open(self, cid: str) -> int:
+        """Open the file of a content; a pipe that lies there is not waited for, nor a link gone."""
+        fd = os.open(self.path(cid), _READING)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return fd
 
     def path(self, cid: str) -> str:
         """Where a content lies, if it is there."""

@@ -85,6 +85,8 @@ def _execution(ledger: Ledger, execution_id: str) -> Account:
         account = why.explain(execution_id, ledger.events())  # refused ones have no row
         if account["status"] is None:
             raise inputs_error("unknown_artifact", f"the world has no execution {execution_id!a}")
+        if account["status"] != why.REFUSED:
+            raise ledger.file.corrupt(f"the table executions lacks {execution_id}")
         return account
     events = ledger.events(row.requested_seq - 1, row.settled_seq or SEQ_MAX)
     account = why.explain(execution_id, events)

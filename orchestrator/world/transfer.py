@@ -61,7 +61,7 @@ def take(folder: str, file: str, progress: Callable[[int], None]) -> Head:
     with source:
         reading = _Reading(source, file, progress)
         try:
-            made = ledger_file.make(folder, reading.events())
+            made = ledger_file.make(folder, reading.events(), restored=True)
         except (BrokenChainError, IllegalMoveError) as error:
             raise reading.corrupt(str(error)) from None
     if not made:

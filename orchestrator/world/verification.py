@@ -81,7 +81,7 @@ def _own(ledger: Ledger) -> dict[str, dict[str, Json]]:
     if not os.path.lexists(path):
         return {}
     try:
-        return {heads.FILE: heads.read(path)}
+        return {heads.FILE: heads.read(path, own=True)}
     except ContractError as error:
         if error.reason == "unreadable_file":
             raise  # of what is in it nothing is known

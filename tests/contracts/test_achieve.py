@@ -83,6 +83,20 @@ def test_a_goal_that_the_world_does_not_have_is_not_explained(tmp_path: Path) ->
     assert found.error == ("ERR_INPUTS", "unknown_goal", 2)
 
 
+def test_a_goal_that_has_turned_false_is_not_explained_as_satisfied_now(tmp_path: Path) -> None:
+    put(tmp_path / "w")
+    achieve(goal_file(tmp_path, LAST), world=tmp_path / "w").result  # noqa: B018 - a success
+    satisfied = types(tmp_path / "w").index("goal.satisfied") + 1
+    world_command("rm", "/artifacts/last/a.txt/outputs/last.txt", world=tmp_path / "w")
+
+    ended = run("made", world=tmp_path / "w", command=EXPLAIN)
+
+    said = f"made  satisfied as of event {satisfied}; not true now: p0; next: achieve"
+    assert ended.stdout.decode().splitlines()[0] == said
+    tree = call(EXPLAIN, "made", world=tmp_path / "w").result
+    assert (tree["status"], tree["judged"]) == ("satisfied", satisfied)
+
+
 def test_goals_that_rest_on_each_other_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "w")
     first = achieve(goal_file(tmp_path, rests_on("two"), name="one"), world=tmp_path / "w")
@@ -91,6 +105,8 @@ def test_goals_that_rest_on_each_other_are_refused(tmp_path: Path) -> None:
 
     assert first.error == ("ERR_INPUTS", "unknown_goal", 2)
     assert second.error == ("ERR_INPUTS", "goal_cycle", 2)
+    asked = ("--goal", str(tmp_path / "two.yaml"))
+    assert call(PLAN, *asked, world=tmp_path / "w").document["error"] == second.document["error"]
 
 
 def test_without_a_plan_it_is_said_what_is_out_of_reach(tmp_path: Path) -> None:
@@ -106,6 +122,22 @@ def test_without_a_plan_it_is_said_what_is_out_of_reach(tmp_path: Path) -> None:
         assert "checked" in found.message
     assert "execution.requested" not in types(tmp_path / "w")
     assert types(tmp_path / "w").count("plan.refused") == 1  # plan writes nothing
+
+
+@pytest.mark.parametrize("name", ["{x}", "a{b", "}"])
+def test_a_file_whose_name_no_plan_can_say_is_named(name: str, tmp_path: Path) -> None:
+    put(tmp_path / "w")
+    put(tmp_path / "w", path=f"/artifacts/in/{name}")
+    each = 'predicate: artifact.exists, for_each: "/artifacts/in/{name}"'
+    goal = goal_file(tmp_path, each + ', args: {path: "/artifacts/last/{name}/outputs/last.txt"}')
+
+    for found in (
+        achieve(goal, world=tmp_path / "w"),
+        call(PLAN, "--goal", str(goal), world=tmp_path / "w"),
+    ):
+        assert found.error == ("ERR_INPUTS", "no_plan", 2)
+        assert f"; /artifacts/in/{name} has a brace in its name, which" in found.message
+        assert "/artifacts/in/a.txt" not in found.message
 
 
 def test_what_is_wanted_in_a_number_is_told_in_words(tmp_path: Path) -> None:
@@ -165,10 +197,14 @@ def test_nothing_begins_while_an_invariant_is_false(tmp_path: Path) -> None:
     put(tmp_path / "w")
     invariant = "scope: invariant, predicate: artifact.exists, args: {path: /artifacts/no}"
 
-    found = achieve(goal_file(tmp_path, LAST, invariant), world=tmp_path / "w")
+    goal = goal_file(tmp_path, LAST, invariant)
+
+    found = achieve(goal, world=tmp_path / "w")
 
     assert found.error == ("ERR_INPUTS", "goal_unproved", 2)
     assert "execution.requested" not in types(tmp_path / "w")
+    planned = call(PLAN, "--goal", str(goal), world=tmp_path / "w")
+    assert planned.document["error"] == found.document["error"]
 
 
 def test_a_step_beyond_the_budget_is_refused_with_a_receipt(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.fixtures import commands
 from tests.fixtures.programs import WORLD, Answer, ledger, world_command
-from tests.harness import ROOT, ZOO_COMMAND, finish, start, zoo, zoo_words
+from tests.harness import ROOT, ZOO_COMMAND, artifacts, finish, start, zoo, zoo_words
 
 FILE = "/artifacts/in/file"
 INPUTS_EXIT = 2
@@ -132,6 +132,19 @@ def test_a_folder_that_cannot_be_looked_into_is_not_said_to_hold_no_world(tmp_pa
     assert "Too many levels of symbolic links" in answer.message
 
 
+def test_a_store_that_cannot_be_looked_into_is_named_as_the_cause(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    (tmp_path / "file").write_bytes(b"x")
+    assert world_command("put", str(tmp_path / "file"), FILE, world=world).exit_code == 0
+    shutil.rmtree(world / "store")
+    (world / "store").symlink_to("store")
+
+    answer = ledger("stats", world=world)
+
+    assert answer.error == ("ERR_INPUTS", "world_unwritable", INPUTS_EXIT)
+    assert "Too many levels of symbolic links" in answer.message
+
+
 def test_a_path_that_is_too_long_for_a_ledger_is_named_as_the_cause(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     world = tmp_path / ("d" * 250) / ("e" * 240)
@@ -171,6 +184,28 @@ def test_a_head_that_cannot_be_read_is_not_called_corrupt(tmp_path: Path) -> Non
     for answer in (ledger("verify", world=world), world_command("rm", FILE, world=world)):
         assert answer.error == ("ERR_INPUTS", "unreadable_file", INPUTS_EXIT)
         assert f"{world}/head.json': Is a directory" in answer.message
+
+
+def test_a_pipe_in_the_place_of_a_file_of_the_world_is_not_waited_for(tmp_path: Path) -> None:
+    world, source = tmp_path / "w", tmp_path / "file"
+    source.write_bytes(b"x")
+    assert world_command("put", str(source), FILE, world=world).exit_code == 0
+    cid = artifacts(world)[FILE]
+    stored = world / "store" / cid[7:9] / cid[9:]
+    stored.unlink()
+    os.mkfifo(stored)
+
+    answer = world_command("cat", FILE, world=world)
+
+    assert answer.error == ("ERR_INPUTS", "world_corrupt", INPUTS_EXIT)
+    assert f"restore {str(stored)!a} from a copy" in answer.message
+    world_command("put", str(source), "/artifacts/again", world=world).result  # noqa: B018
+    assert world_command("cat", FILE, world=world).result["content"] == "x"
+    (world / "head.json").unlink()
+    os.mkfifo(world / "head.json")
+    for answer in (ledger("verify", world=world), world_command("rm", FILE, world=world)):
+        assert answer.error == ("ERR_INPUTS", "world_corrupt", INPUTS_EXIT)
+        assert f"{world}/head.json'" in answer.message
 
 
 def test_a_head_may_lie_in_a_file_whose_name_is_no_text(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 from bs4 import BeautifulSoup, Tag
 
-from tests.fixtures.programs import Answer, achieve, call, goal_file, world_command
+from tests.fixtures.programs import LEDGER, Answer, achieve, call, goal_file, world_command
 from tests.harness import ROOT, artifacts, run
 
 REPORT = ROOT / "report"
@@ -211,6 +213,102 @@ def test_what_a_satisfied_goal_rests_on_is_linked(tmp_path: Path) -> None:
     ids = [each for step in done["steps"] for each in step["executions"]]
     assert {f"x-{each}" for each in ids} <= {*found.ids}
     assert {f"r-{each}" for each in ids} <= {*found.ids}
+
+
+@pytest.fixture
+def satisfied(tmp_path: Path) -> Path:
+    """A world with a goal that is satisfied, and its file beside it."""
+    (tmp_path / "a").write_text("plain")
+    world_command("put", str(tmp_path / "a"), "/artifacts/in/a", world=tmp_path / "w")
+    achieve(goal_file(tmp_path, EACH), world=tmp_path / "w").result  # noqa: B018 - a success
+    return tmp_path / "w"
+
+
+def test_a_goal_that_has_turned_false_is_not_said_to_be_satisfied_now(satisfied: Path) -> None:
+    last = world_command("log", world=satisfied).items[-1]["seq"]
+    world_command("rm", "/artifacts/last/a/outputs/last.txt", world=satisfied)
+    told = f"satisfied as of event {last}; not true now: p0; next: achieve"
+
+    found = page(satisfied, satisfied.parent / "page.html")
+
+    assert f"made satisfied as of event {last} " in found.words
+    assert told in found.words
+    words = ("--goal", "made", "--out", str(satisfied.parent / "second.html"))
+    lines = run(*words, world=satisfied, command=REPORT).stdout.decode().splitlines()
+    assert lines[0].startswith(f"report  made, {told}: ")
+    assert report(satisfied, satisfied.parent / "third.html").result["status"] == "satisfied"
+
+
+def test_what_is_true_again_is_not_said_to_be_open_without_a_word(satisfied: Path) -> None:
+    first = "/artifacts/in/a"
+    world_command("rm", "/artifacts/last/a/outputs/last.txt", world=satisfied)
+    world_command("rm", first, world=satisfied)
+    goal = satisfied.parent / "made.yaml"
+    assert achieve(goal, world=satisfied).error == ("ERR_INPUTS", "no_plan", 2)
+    last = world_command("log", world=satisfied).items
+    [opened] = [each["seq"] for each in last if each["type"] == "predicate.regressed"]
+    world_command("put", str(satisfied.parent / "a"), first, world=satisfied)
+    elsewhere = goal_file(satisfied.parent, EACH, name="other")
+    achieve(elsewhere, world=satisfied).result  # noqa: B018 - it must be a success
+
+    found = page(satisfied, satisfied.parent / "page.html")
+
+    assert f"reopened as of event {opened}; all of it is true now; next: achieve" in found.words
+
+
+def test_a_last_answer_that_no_plan_exists_is_told_before_an_older_plan(satisfied: Path) -> None:
+    world, gone = satisfied, "/artifacts/last/a/outputs/last.txt"
+    world_command("rm", gone, world=world)
+    world_command("rm", "/artifacts/step/a/outputs/step.txt", world=world)
+    world_command("rm", "/artifacts/in/a", world=world)
+    (world.parent / "b").write_text("plain")
+    world_command("put", str(world.parent / "b"), "/artifacts/elsewhere/b", world=world)
+    assert achieve(world.parent / "made.yaml", world=world).error[1] == "no_plan"
+    [refused] = [
+        each["seq"]
+        for each in world_command("log", world=world).items
+        if each["type"] == "plan.refused"
+    ]
+
+    found = page(world, world.parent / "page.html")
+
+    said = f"The last answer, of event {refused}, was a certificate that no plan exists"
+    assert f"{said}: at least 1 of /artifacts/in/{{name}} is missing." in found.words
+    assert "Before that, this plan was made." in found.words
+    assert [each for each in found if each.tag == f"{SVG}svg"] != []
+    (world / "store" / (cid := _plan_cid(world, refused))[7:9] / cid[9:]).unlink()
+    assert f"{said}. Its bytes are gone." in page(world, world.parent / "second.html").words
+
+
+def _plan_cid(world: Path, seq: int) -> str:
+    events = call(LEDGER, "export", world=world).items
+    return str(events[seq - 1]["body"]["data"]["plan"])
+
+
+def test_a_certificate_is_told_where_there_was_no_plan_and_not_after_one(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("plain")
+    world_command("put", str(tmp_path / "a"), "/artifacts/elsewhere", world=tmp_path / "w")
+    goal = goal_file(tmp_path, EACH)
+    assert achieve(goal, world=tmp_path / "w").error[1] == "no_plan"
+
+    found = page(tmp_path / "w", tmp_path / "page.html")
+
+    assert "was a certificate that no plan exists" in found.words
+    assert "this plan was made" not in found.words
+    world_command("put", str(tmp_path / "a"), "/artifacts/in/a", world=tmp_path / "w")
+    achieve(goal, world=tmp_path / "w").result  # noqa: B018 - it must be a success
+    assert "a certificate" not in page(tmp_path / "w", tmp_path / "second.html").words
+
+
+def test_an_execution_that_a_table_has_lost_is_named(satisfied: Path) -> None:
+    with closing(sqlite3.connect(satisfied / "ledger.sqlite3")) as connection, connection:
+        connection.execute("DELETE FROM executions")
+
+    found = report(satisfied, satisfied.parent / "page.html")
+
+    assert found.error == ("ERR_INPUTS", "world_corrupt", 2)
+    assert "the table executions lacks" in found.message
+    assert not (satisfied.parent / "page.html").exists()
 
 
 def test_a_refusal_is_told_with_its_bound(tmp_path: Path) -> None:

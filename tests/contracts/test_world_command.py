@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from processors.protocol import digests
-from tests.fixtures.programs import WORLD, Answer, ledger, world_command
+from tests.fixtures.programs import LEDGER, WORLD, Answer, ledger, world_command
 from tests.harness import ZOO_COMMAND, finish, read_until, run, start, zoo, zoo_words
 
 INPUTS_EXIT = 2
@@ -242,6 +242,65 @@ def test_what_is_collected_stays_so_even_if_a_killed_process_had_written_it_ahea
     assert world_command("gc", world=tmp_path).result == {"count": 0, "size_bytes": 0}
 
 
+def stored(world: Path) -> list[Path]:
+    return sorted(path for path in (world / "store").rglob("*") if path.is_file())
+
+
+def test_nothing_is_added_to_or_collected_for_a_ledger_that_has_lost_its_end(
+    filled: Path, files: Path
+) -> None:
+    ledger_file = filled / "ledger.sqlite3"
+    older = ledger_file.read_bytes()
+    world_command("rm", listed(filled)[0], world=filled)
+    put(filled, files / "b.txt", "/artifacts/later/b.txt").result  # noqa: B018 - a success
+    whole, contents = ledger_file.read_bytes(), stored(filled)
+    ledger_file.write_bytes(older)
+    count = events(filled)
+
+    answers = [
+        put(filled, files / "b.txt", "/artifacts/other.txt"),
+        world_command("rm", listed(filled)[0], world=filled),
+        world_command("gc", world=filled),
+    ]
+
+    for answer in answers:
+        refused(answer, "world_corrupt", f"truncated: the ledger has {count} events, and had")
+    assert events(filled) == count
+    ledger_file.write_bytes(whole)
+    assert ledger("verify", world=filled).result
+    assert stored(filled) == contents
+
+
+def test_no_world_is_begun_where_the_head_of_one_lies(
+    filled: Path, files: Path, tmp_path: Path
+) -> None:
+    ended = run("export", world=filled, command=LEDGER)
+    (tmp_path / "kept").write_bytes(ended.stdout)
+    (filled / "ledger.sqlite3").unlink()
+    contents = stored(filled)
+
+    answer = put(filled, files / "b.txt", "/artifacts/other.txt")
+
+    refused(answer, "world_corrupt", "ledger.sqlite3 is gone, but its head is there")
+    refused(world_command("gc", world=filled), "world_absent")
+    ledger("import", str(tmp_path / "kept"), world=filled).result  # noqa: B018 - a success
+    assert world_command("get", "/artifacts/", str(tmp_path / "got"), world=filled).result
+    assert stored(filled) == contents
+
+
+def test_nothing_is_collected_that_an_event_refers_to_and_a_table_does_not(filled: Path) -> None:
+    contents = stored(filled)
+    with closing(sqlite3.connect(filled / "ledger.sqlite3")) as connection, connection:
+        connection.execute("DELETE FROM artifacts")
+
+    answer = world_command("gc", world=filled)
+
+    refused(answer, "world_corrupt", "artifacts")
+    world_command("rebuild", world=filled).result  # noqa: B018 - it must be a success
+    assert world_command("gc", world=filled).result["count"] == 0
+    assert stored(filled) == contents
+
+
 def test_ls_lists_by_segments(filled: Path, files: Path) -> None:
     put(filled, files / "b.txt", "/artifacts/in-2")
 
@@ -313,6 +372,21 @@ def test_get_copies_a_file_and_a_folder(filled: Path, files: Path, tmp_path: Pat
     assert all((whole / name).read_bytes() == (files / name).read_bytes() for name in names)
 
 
+def test_get_writes_nothing_beside_its_target_whatever_a_table_says(
+    filled: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "far" / "deep").mkdir(parents=True)
+    with closing(sqlite3.connect(filled / "ledger.sqlite3")) as connection, connection:
+        connection.execute(
+            "UPDATE artifacts SET path = '/artifacts/in/../../beside' WHERE path LIKE '%/b.txt'"
+        )
+
+    found = world_command("get", "/artifacts/in/", str(tmp_path / "far/deep/got"), world=filled)
+
+    refused(found, "world_corrupt", "'/artifacts/in/../../beside' is no world path")
+    assert [path.name for path in (tmp_path / "far").rglob("*")] == ["deep"]
+
+
 def test_get_overwrites_nothing(filled: Path, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("mine")
     (tmp_path / "dangling").symlink_to("nowhere")
@@ -380,6 +454,16 @@ def test_why_tells_of_a_refused_proposal_and_a_failure(tmp_path: Path) -> None:
     assert bad["error"]["reason"] == "processor_error"
     assert (bad["outputs"], bad["receipt"]["writer"]) == (None, "processor")
     refused(world_command("why", "no", "bad", world=tmp_path), "unknown_artifact", "never started")
+
+
+def test_why_names_an_execution_that_a_table_has_lost(tmp_path: Path) -> None:
+    zoo("good", "--execution-id", "a", world=tmp_path)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection, connection:
+        connection.execute("DELETE FROM executions")
+
+    for words in (("a",), ("/artifacts/zoo/outputs/seen.txt",), ("a", "a")):
+        found = world_command("why", *words, world=tmp_path)
+        refused(found, "world_corrupt", "the table executions lacks a.")
 
 
 def test_why_refuses_what_it_cannot_know(filled: Path) -> None:

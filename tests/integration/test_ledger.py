@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.world import audit, chain, fold, ledger_file
 from orchestrator.world.facts import FORMAT
-from orchestrator.world.ledger import Ledger, utc_now
+from orchestrator.world.ledger import SEQ_MAX, Ledger, utc_now
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError
 from tests.fixtures import lives
@@ -534,6 +534,17 @@ SPOILS: list[tuple[str, list[str]]] = [
         ["DELETE FROM artifacts WHERE path = '/artifacts/in/2.txt'"],
     ),
     ("the table executions", ["UPDATE executions SET status = 'error' WHERE status = 'success'"]),
+    *(
+        (
+            f"no event may be numbered {seq}",
+            [
+                "DROP TRIGGER events_are_dense",
+                f"INSERT INTO events SELECT {seq}, body, hash FROM events WHERE seq = 1",  # noqa: S608
+            ],
+        )
+        for seq in (-1, 0, SEQ_MAX + 1, 2**63 - 1)
+    ),
+    ("the ledger has no event 1", ["DROP TRIGGER events_are_kept", "DELETE FROM events"]),
 ]
 
 
@@ -548,7 +559,7 @@ def test_the_audit_finds_what_is_wrong(ledger: Ledger, words: str, statements: l
     for statement in statements:
         other.execute(statement)
     if len(statements) > 1:  # the trigger was in the way, and is back
-        other.execute(kept["events_are_final"])
+        other.execute(kept[statements[0].removeprefix("DROP TRIGGER ")])
     other.close()
 
     if words == "application_id":
@@ -567,3 +578,25 @@ def test_the_audit_says_how_far_it_is(ledger: Ledger) -> None:
 
     assert audit.problem(ledger, seen.append) is None
     assert seen == list(range(1, 11))
+
+
+@pytest.mark.parametrize("seq", [None, 0, 2**63 - 1])
+def test_nothing_is_added_to_events_that_are_not_numbered_from_one(
+    seq: int | None, ledger: Ledger
+) -> None:
+    append(ledger, *story(3))
+    ledger.close()
+    other = raw(ledger)
+    for trigger in ("events_are_dense", "events_are_kept"):
+        other.execute(f"DROP TRIGGER {trigger}")
+    if seq is None or seq == 0:
+        other.execute("DELETE FROM events")
+    if seq is not None:
+        other.execute("INSERT INTO events VALUES (?, x'7b7d', 'x')", (seq,))
+    other.close()
+
+    with Ledger(ledger.folder, make=False) as found:
+        artifacts = len(list(found.artifacts()))
+        for act in (lambda: append(found, *story(1)), found.rebuild, found.head):
+            assert refused(act) == ("ERR_INPUTS", "world_corrupt")
+        assert len(list(found.artifacts())) == artifacts

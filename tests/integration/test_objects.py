@@ -226,6 +226,8 @@ def test_only_a_content_id_names_a_content(store: Objects) -> None:
     for wrong in ("", "sha256:..", CID.upper(), CID[:-1], "sha256:" + "../" * 21 + "a"):
         with pytest.raises(ValueError, match="content id"):
             store.path(wrong)
+        assert refused(lambda wrong=wrong: store.read(wrong)) == ("ERR_INPUTS", "world_corrupt")  # type: ignore[misc]
+        assert not store.holds(wrong, len(DATA))
 
 
 def test_a_copy_never_replaces_a_file(store: Objects, tmp_path: Path) -> None:
@@ -295,3 +297,23 @@ def test_a_collection_waits_and_asks_for_references_when_the_writers_are_done(
 
     assert results == [(0, 0)]
     assert store.read(CID) == DATA
+
+
+@pytest.mark.parametrize("data", [DATA, b""])
+def test_what_is_no_file_of_its_own_is_not_read_and_gives_way_to_one(
+    data: bytes, store: Objects, tmp_path: Path
+) -> None:
+    put(store, data)
+    cid = digests.of_bytes(data)
+    file, copy = Path(store.path(cid)), tmp_path / "copy"
+    file.rename(copy)
+
+    for make in (lambda: os.mkfifo(file), lambda: file.symlink_to(copy)):
+        make()
+        assert refused(lambda: store.read(cid)) == ("ERR_INPUTS", "world_corrupt")
+        assert not store.is_whole(cid, data)
+        with store.placing() as placing:
+            placing.write(data)
+            placing.place_ahead()
+        assert store.read(cid) == data
+        file.unlink()

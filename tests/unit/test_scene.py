@@ -246,6 +246,27 @@ def test_the_end_counts_what_was_done() -> None:
     ]
 
 
+def test_more_spent_than_the_goal_may_cost_is_said_to_be() -> None:
+    run = Run(before=7)
+    run.scene.attempt_begins("/a/1/", "x-1")
+    run.ends("/a/1/", cost=98)
+
+    assert closing.lines(run.scene)[-1] == (
+        "  $0.000098 spent now, $0.000105 in all: $0.000005 more than the goal may cost, $0.0001"
+        " (a step cost more than it had reserved)"
+    )
+
+
+def test_all_that_a_goal_may_cost_is_no_more_than_that() -> None:
+    run = Run(before=7)
+    run.scene.attempt_begins("/a/1/", "x-1")
+    run.ends("/a/1/", cost=93)
+
+    last = closing.lines(run.scene)[-1]
+
+    assert last == "  $0.000093 spent now, $0.0001 of $0.0001 in all"
+
+
 def test_an_id_that_never_began_is_not_counted_as_an_execution() -> None:
     run = Run()
     taken = inputs_error("prefix_occupied", "/a/1/ holds other artifacts")

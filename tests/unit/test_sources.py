@@ -159,6 +159,16 @@ def test_nothing_is_read_again_that_is_as_it_was(bench: Bench) -> None:
     assert OPENED.during(bench) == ["a", "b"]
 
 
+def test_what_was_kept_of_files_is_not_waited_for(bench: Bench) -> None:
+    (bench.papers / "a").write_bytes(b"one")
+    file = bench.folder / "w" / file_stats.FILE
+    for make in (lambda: os.mkfifo(file), lambda: file.symlink_to("/dev/zero")):
+        file.unlink(missing_ok=True)
+        make()
+        assert OPENED.during(bench) == ["a"]
+        assert OPENED.during(bench) == []
+
+
 def test_bytes_that_have_rotted_are_stored_anew_when_all_is_verified(bench: Bench) -> None:
     data = b"x" * (SMALL_MAX + 1)
     (bench.papers / "a").write_bytes(data)
