@@ -87,6 +87,12 @@ def want_words(want: dict[str, Json]) -> str:
     return f"{text(want, 'template')} for every {text(want, 'for_each')}"
 
 
+def missing_words(document: dict[str, Json]) -> str:
+    """What keeps a certificate's want from being planned for, in words."""
+    missing = document["missing"]
+    return missing if isinstance(missing, str) else want_words(members(document, "want"))
+
+
 def money(micro_usd: int) -> str:
     """An amount, exactly."""
     whole, rest = divmod(micro_usd, 1_000_000)

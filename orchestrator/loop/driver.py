@@ -16,7 +16,6 @@ from orchestrator.loop import means, settlement
 from orchestrator.loop.execute import execute
 from orchestrator.world import commitments, fold, heads
 from orchestrator.world.world import World
-from processors.protocol import shapes
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError, adapter_error, inputs_error
 
@@ -187,7 +186,7 @@ def unreachable(proposed: Proposed) -> ContractError:
     from orchestrator.goals import plan_shape  # a goal that can be planned for does without it
 
     document = proposed.document
-    missing = document["missing"] or plan_shape.want_words(shapes.members(document, "want"))
+    missing = plan_shape.missing_words(document)
     shown = "checked" if proposed.problem is None else f"rejected: {proposed.problem}"
     return inputs_error(
         "no_plan",

@@ -3,8 +3,8 @@
 A step that fails stops what takes from it and nothing else. It is tried again as often as the retry
 class of its error allows; the count is that of admission, which would refuse one more. A step that
 lacks only what others of the plan hold reserved waits for them (``line``), so how many run at once
-does not decide what the budget is enough for. A signal
-ends the processors that run, whose executions settle, and nothing is begun after it.
+does not decide what the budget is enough for. A signal ends the processors that run, whose
+executions settle, and nothing is begun after it.
 """
 
 from __future__ import annotations

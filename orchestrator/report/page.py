@@ -8,8 +8,8 @@ from __future__ import annotations
 from string import Template
 
 from orchestrator.goals import goal as goals
-from orchestrator.goals import judging, plan_shape, plan_svg, plan_text
-from orchestrator.goals.plan_shape import money
+from orchestrator.goals import judging, plan_svg, plan_text
+from orchestrator.goals.plan_shape import missing_words, money
 from orchestrator.report import preview
 from orchestrator.report.executions import executions, timeline
 from orchestrator.report.gather import listed
@@ -186,10 +186,9 @@ def _plan(found: Gathered) -> Html:
     if document is None:
         parts = [tag("p", f"{said}. Its bytes are gone.")]
     else:
-        missing = document["missing"] or plan_shape.want_words(shapes.members(document, "want"))
         words = preview.plain(plan_text.plan_text(document))
         parts = [
-            tag("p", f"{said}: ", path_words(str(missing)), " is missing."),
+            tag("p", f"{said}: ", path_words(missing_words(document)), " is missing."),
             more("The certificate in words", words),
         ]
     if found.plans:

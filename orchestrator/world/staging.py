@@ -68,7 +68,7 @@ class StagingArea:
         return staging
 
     def claim(self, staging: Staging, attempt: str) -> None:
-        """Make a folder an attempt's.
+        """Make a folder an attempt's. The caller holds the transaction that begins it.
 
         Raises:
             ContractError: ``ERR_INPUTS``: ``execution_exists`` while there is a folder of this
@@ -76,10 +76,9 @@ class StagingArea:
         """
         folder = os.path.join(self._root, attempt)
         try:
-            with durable.Lock(self._root, shared=False):
-                if os.path.lexists(folder):
-                    raise inputs_error("execution_exists", f"attempt {attempt} is under way")
-                os.rename(staging.folder, folder)
+            if os.path.lexists(folder):
+                raise inputs_error("execution_exists", f"attempt {attempt} is under way")
+            os.rename(staging.folder, folder)
         except OSError as error:
             raise self._unwritable(error) from None
         staging.lies_in(folder)
