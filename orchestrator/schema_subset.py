@@ -6,8 +6,15 @@ not look again.
 
 from __future__ import annotations
 
+from orchestrator.execution import input_schema
 from orchestrator.execution.input_schema import TYPES
 from processors.protocol.canonical import SAFE_INTEGER_MAX
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from processors.protocol.canonical import Json
+
+    type Place = tuple[str | int, ...]
 
 LEVELS_MAX = 16  # a level takes two of DEPTH_MAX, where the built registry is read as JSON
 
@@ -29,48 +36,91 @@ _KEYWORD_RULES: dict[str, tuple[frozenset[str], type | tuple[type, ...]]] = {
     "required": (frozenset({"object"}), list),
 }
 
+# Pairs of which the first is at most the second, or no value fits.
+_RANGES = (("minimum", "maximum"), ("minLength", "maxLength"), ("minItems", "maxItems"))
+_SIZES = frozenset({"minLength", "maxLength", "minItems", "maxItems"})
 
-def check(schema: object, where: str, depth: int = 1) -> None:
+
+class PlacedError(ValueError):
+    """A mistake in a document that people write, and the keys that lead to it."""
+
+    def __init__(self, place: Place, message: str) -> None:
+        self.place = place
+        super().__init__(message)
+
+
+def check(schema: object, place: Place, depth: int = 1) -> None:
     """Refuse a schema that says more, or something else, than the validator understands.
 
+    So is one that nothing can fit: whoever wrote it meant something else.
+
     Raises:
-        ValueError: The schema is refused; the message says what is wrong, and where.
+        PlacedError: The schema is refused; the message says what is wrong, and where.
     """
+    where = ".".join(map(str, place))
     if depth > LEVELS_MAX:
-        raise ValueError(f"{where} is nested too deep; at most {LEVELS_MAX} levels")
+        raise PlacedError(place, f"{where} is nested too deep; at most {LEVELS_MAX} levels")
     if not isinstance(schema, dict):
-        raise ValueError(f"{where} must be a schema (an object)")
+        raise PlacedError(place, f"{where} must be a schema (an object)")
     kind = schema.get("type")
     if not isinstance(kind, str) or kind not in TYPES:
-        raise ValueError(f"{where}.type must be one of {', '.join(TYPES)}")
+        raise PlacedError((*place, "type"), f"{where}.type must be one of {', '.join(TYPES)}")
     for keyword, value in schema.items():
-        _check_keyword(keyword, value, kind, where)
+        if (wrong := _keyword_problem(keyword, value, kind, where)) is not None:
+            raise PlacedError((*place, str(keyword)), wrong)
+    _check_something_fits(schema, place, where)
     for name, part in schema.get("properties", {}).items():
         if not isinstance(name, str):
-            raise ValueError(f"{where}.properties has a name that is no string")
-        check(part, f"{where}.properties.{name}", depth + 1)
+            raise PlacedError(
+                (*place, "properties"), f"{where}.properties has a name that is no string"
+            )
+        check(part, (*place, "properties", name), depth + 1)
     if unknown := sorted(set(schema.get("required", [])) - set(schema.get("properties", {}))):
-        raise ValueError(f"{where}.required names {', '.join(unknown)}, which is no property")
+        raise PlacedError(
+            (*place, "required"),
+            f"{where}.required names {', '.join(unknown)}, which is no property",
+        )
     if "items" in schema:
-        check(schema["items"], f"{where}.items", depth + 1)
+        check(schema["items"], (*place, "items"), depth + 1)
 
 
-def _check_keyword(keyword: object, value: object, kind: str, where: str) -> None:
+def _check_something_fits(schema: dict[str, Json], place: Place, where: str) -> None:
+    """Refuse a schema of keywords that are right one by one, and contradict each other."""
+    for low, high in _RANGES:
+        least, most = schema.get(low), schema.get(high)
+        if isinstance(least, int | float) and isinstance(most, int | float) and least > most:
+            raise PlacedError(
+                (*place, low),
+                f"{where}.{low} is {least}, more than {high}, {most}; no value is both",
+            )
+    listed = schema.get("enum")
+    if not isinstance(listed, list):
+        return
+    if not listed:
+        raise PlacedError((*place, "enum"), f"{where}.enum is empty; expected a value")
+    rest = {keyword: value for keyword, value in schema.items() if keyword != "enum"}
+    for index, item in enumerate(listed):
+        if (wrong := input_schema.problem(item, rest, f"{where}.enum[{index}]")) is not None:
+            raise PlacedError((*place, "enum", index), wrong)
+
+
+def _keyword_problem(keyword: object, value: object, kind: str, where: str) -> str | None:
     if keyword not in _KEYWORD_RULES:
-        raise ValueError(f"{where}: unknown keyword {keyword}")
+        return f"{where}: unknown keyword {keyword}; expected {', '.join(_KEYWORD_RULES)}"
     kinds, wanted = _KEYWORD_RULES[str(keyword)]
     if kind not in kinds:
-        raise ValueError(f"{where}.{keyword} has no meaning for type {kind}")
+        return f"{where}.{keyword} has no meaning for type {kind}"
     if keyword == "items" and not isinstance(value, dict):
-        raise ValueError(f"{where}.items must be a schema (an object)")
+        return f"{where}.items must be a schema (an object)"
     if not isinstance(value, wanted) or isinstance(value, bool):
-        raise ValueError(f"{where}.{keyword} has a value of the wrong type")
+        return f"{where}.{keyword} has a value of the wrong type"
     for part in value if isinstance(value, list) else [value]:
         if isinstance(part, int | float) and not abs(part) <= SAFE_INTEGER_MAX:  # NaN fails too
-            raise ValueError(
-                f"{where}.{keyword} must be a number of at most {SAFE_INTEGER_MAX} in size"
-            )
+            return f"{where}.{keyword} must be a number of at most {SAFE_INTEGER_MAX} in size"
+    if keyword in _SIZES and isinstance(value, int) and value < 0:
+        return f"{where}.{keyword} is {value}; expected 0 or more"
     if isinstance(value, list):
         scalar = str if keyword == "required" else (str, int, float)
         if not all(isinstance(item, scalar) for item in value):
-            raise ValueError(f"{where}.{keyword} lists something of the wrong type")
+            return f"{where}.{keyword} lists something of the wrong type"
+    return None

@@ -7,6 +7,7 @@ the ordinary path of an execution never imports this module.
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -21,10 +22,17 @@ from orchestrator import schema_subset, strict_yaml
 from orchestrator.goals import effects
 from orchestrator.goals.templates import Template
 from orchestrator.images import reference
-from processors.protocol import digests, marks, spawn
+from orchestrator.schema_subset import PlacedError
+from processors.protocol import digests, marks, paths, spawn
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import NAME_GRAMMAR, REF_GRAMMAR, Ref
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.schema_subset import Place
 
 DOCUMENT_BYTES_MAX = 262_144
 
@@ -51,13 +59,15 @@ class Image(_Closed):
     @model_validator(mode="after")
     def _repository_can_be_asked_for(self) -> Image:
         if (wrong := reference.repository_problem(self.repository)) is not None:
-            raise ValueError(wrong)
+            raise PlacedError(("repository",), wrong)
         return self
 
     @model_validator(mode="after")
     def _pin_is_a_digest(self) -> Image:
         if self.digest is not None and not digests.is_digest(self.digest):
-            raise ValueError("digest must be null or sha256: and 64 lower-case hex digits")
+            raise PlacedError(
+                ("digest",), "digest must be null or sha256: and 64 lower-case hex digits"
+            )
         return self
 
 
@@ -89,7 +99,20 @@ class Endpoint(_Closed):
     def _key_travels_encrypted(self) -> Endpoint:
         host = self.base_url.partition("://")[2].partition("/")[0].partition(":")[0]
         if self.base_url.startswith("http:") and host not in ("127.0.0.1", "localhost"):
-            raise ValueError("base_url must be https, except on loopback")
+            raise PlacedError(("base_url",), "base_url must be https, except on loopback")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_can_be_asked(self) -> Endpoint:
+        try:
+            parts = urlsplit(self.base_url)
+            reached = parts.hostname is not None and parts.port != 0
+        except ValueError:
+            reached = False
+        if not reached:
+            raise PlacedError(
+                ("base_url",), "base_url must name a host, and a port from 1 to 65535 if any"
+            )
         return self
 
 
@@ -122,31 +145,46 @@ class Registry(_Closed):
     def _nothing_twice(self) -> Registry:
         for name in ("produces", "secrets"):
             listed = getattr(self, name)
-            if len(set(listed)) != len(listed):
-                raise ValueError(f"{name} lists something twice")
+            for index, item in enumerate(listed):
+                if item in listed[:index]:
+                    raise PlacedError((name, index), f"{name} lists something twice: {item}")
         return self
 
     @model_validator(mode="after")
     def _secrets_hide_nothing(self) -> Registry:
-        if taken := sorted(_OWN_VARIABLES.intersection(self.secrets)):
-            raise ValueError(f"secrets lists {taken[0]}, which every processor's environment has")
+        for index, name in enumerate(self.secrets):
+            if name in _OWN_VARIABLES:
+                raise PlacedError(
+                    ("secrets", index),
+                    f"secrets lists {name}, which every processor's environment has",
+                )
         return self
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Registry:
-        schema_subset.check(self.inputs, "inputs")
+        schema_subset.check(self.inputs, ("inputs",))
         if self.inputs["type"] != "object":
-            raise ValueError("inputs must be of type object")
-        for endpoint in self.endpoints.values():
+            raise PlacedError(("inputs", "type"), "inputs must be of type object")
+        for name, endpoint in self.endpoints.items():
             if endpoint.secret not in self.secrets:
-                raise ValueError(f"endpoint secret {endpoint.secret} is not listed under secrets")
-        for template in (*self.requires.values(), *self.produces):
-            Template(template)
-        for template in self.produces:
-            if template.split("/").count("outputs") != 1 or template.endswith("/outputs"):
-                raise ValueError(f"{template}: a product has exactly one /outputs/ segment")
-        if len({effects.prefix_of(template) for template in self.produces}) > 1:
-            raise ValueError("produces names more than one write prefix; an execution has one")
+                raise PlacedError(
+                    ("endpoints", name, "secret"),
+                    f"endpoint secret {endpoint.secret} is not listed under secrets",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _effects_can_come_true(self) -> Registry:
+        for name, template in self.requires.items():
+            _placed(("requires", name), template, Template)
+        for index, template in enumerate(self.produces):
+            place: Place = ("produces", index)
+            _placed(place, template, Template)
+            _placed(place, template, _check_product)
+            if effects.prefix_of(template) != effects.prefix_of(self.produces[0]):
+                raise PlacedError(
+                    place, "produces names more than one write prefix; an execution has one"
+                )
         return self
 
     def document(self) -> dict[str, Json]:
@@ -169,12 +207,17 @@ def load(data: bytes, ref: Ref, what: str) -> Registry:
     """
     try:
         document = strict_yaml.read(data, DOCUMENT_BYTES_MAX)
+    except ValueError as error:
+        raise _invalid(what, str(error)) from None
+    try:
         registry = Registry.model_validate(document.value)
         canonical(registry.document())  # refuses a lone surrogate, wherever it is
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
+        inner = getattr(first.get("ctx", {}).get("error"), "place", ())
+        line = document.line((*first["loc"], *inner))
         field = ".".join(str(part) for part in first["loc"]) or "document"
-        raise _invalid(what, f"{field}: {first['msg']}") from None
+        raise _invalid(what, f"line {line}: {field}: {first['msg']}") from None
     except (ValueError, RecursionError) as error:
         raise _invalid(what, str(error)) from None
     if registry.ref != str(ref):
@@ -184,6 +227,24 @@ def load(data: bytes, ref: Ref, what: str) -> Registry:
             f"{what} says ref {registry.ref}, its folder stands for {ref}",
         )
     return registry
+
+
+def _placed(place: Place, template: str, look: Callable[[str], object]) -> None:
+    try:
+        look(template)
+    except (ValueError, ContractError) as error:
+        raise PlacedError(place, getattr(error, "message", str(error))) from None
+
+
+def _check_product(template: str) -> None:
+    """Refuse a product that no execution can make, wherever its write prefix leads."""
+    if template.split("/").count("outputs") != 1 or template.endswith("/outputs"):
+        raise ValueError(f"{template}: a product has exactly one /outputs/ segment")
+    prefix = Template(effects.prefix_of(template)[:-1])
+    try:
+        paths.canonical_prefix(prefix.substitute(dict.fromkeys(prefix.names, "x")) + "/")
+    except ContractError as error:
+        raise ValueError(f"{template}: no output can lie there: {error.message}") from None
 
 
 def _invalid(what: str, message: str) -> ContractError:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from processors.protocol.errors import ContractError
 from tests.unit.source_rules import root
 from tools.build import check_registry
 
@@ -29,3 +30,14 @@ def test_the_entrypoint_is_what_starts(tmp_path: Path) -> None:
 def test_another_entrypoint_stops_the_build_and_is_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=f"{FOLDER}/registry.yaml: entrypoint is other.py; .*main"):
         check_registry.load(registry(tmp_path, "entrypoint: other.py\n"), FOLDER)
+
+
+def test_a_product_that_nothing_can_make_stops_the_build_with_its_line(tmp_path: Path) -> None:
+    file = registry(tmp_path, LINE)
+    text = file.read_text(encoding="utf-8")
+    product = next(line for line in text.splitlines() if "/outputs/" in line and "chat" in line)
+    file.write_text(text.replace(product, product.replace("/artifacts/", "/streams/")))
+    line = text.splitlines().index(product) + 1
+
+    with pytest.raises(ContractError, match=f"{FOLDER}/registry.yaml: line {line}: .*no output"):
+        check_registry.load(file, FOLDER)

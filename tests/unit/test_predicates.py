@@ -128,7 +128,7 @@ def test_every_predicate_is_tried_here_and_has_arguments_of_the_subset() -> None
     for name in known.names():
         predicate = known.find(name)
         assert predicate is not None
-        schema_subset.check(predicate.args, name)
+        schema_subset.check(predicate.args, (name,))
         assert predicate.name == name
         assert predicate.summary
 

@@ -237,6 +237,12 @@ WRONG: dict[str, tuple[Change, str]] = {
     "other scheme": (url("file:///etc/passwd"), "base_url"),
     "blank in the address": (url("https://api.test/ x"), "base_url"),
     "query in the address": (url("https://api.test/?x"), "base_url"),
+    "port beyond the last": (url("https://api.test:99999/v1"), "a port from 1 to 65535"),
+    "port zero": (url("https://api.test:0/v1"), "a port from 1 to 65535"),
+    "port a word": (url("https://api.test:http/v1"), "a port from 1 to 65535"),
+    "no host": (url("https://:443/v1"), "must name a host"),
+    "half a host": (url("https://[::1/v1"), "must name a host"),
+    "repository at a port beyond the last": (repository("a.b:99999/c"), "'a.b:99999' is no host"),
     "secret not listed": (
         lambda document: document["endpoints"]["openai"].update(secret="OTHER_KEY"),  # noqa: S106
         "OTHER_KEY is not listed",
@@ -274,6 +280,26 @@ WRONG: dict[str, tuple[Change, str]] = {
     "minimum too large": (field(type="number", minimum=2**60), "a.minimum must be"),
     "enum a word": (field(type="string", enum="abc"), "a.enum has a value"),
     "enum beyond 2^53": (field(type="integer", enum=[1, 2**53]), "a.enum must be a number"),
+    "a range without a value": (
+        field(type="integer", minimum=3, maximum=2),
+        "inputs.properties.a.minimum is 3, more than maximum, 2; no value is both",
+    ),
+    "a length without a value": (
+        field(type="string", minLength=5, maxLength=2),
+        "inputs.properties.a.minLength is 5, more than maxLength, 2",
+    ),
+    "a count without a value": (
+        field(type="array", minItems=2, maxItems=1),
+        "inputs.properties.a.minItems is 2, more than maxItems, 1",
+    ),
+    "negative length": (field(type="string", maxLength=-1), "a.maxLength is -1; expected 0 or"),
+    "empty enum": (field(type="string", enum=[]), "a.enum is empty; expected a value"),
+    "enum of another type": (
+        field(type="integer", enum=[1, "2"]),
+        "inputs.properties.a.enum[1] is a JSON string, not of type integer",
+    ),
+    "enum out of range": (field(type="integer", enum=[1], minimum=2), "a.enum[0] is less than 2"),
+    "default": (field(type="string", default="a"), "unknown keyword default; expected type,"),
     "lone surrogate": (field(type="string", description="\ud800"), "surrogates not allowed"),
     "lone surrogate in an enum": (field(type="string", enum=["\ud800"]), "surrogates"),
     "length a fraction": (field(type="string", maxLength=5.0), "a.maxLength has a value"),
@@ -291,6 +317,15 @@ WRONG: dict[str, tuple[Change, str]] = {
     "relative product": (product("artifacts/outputs/x"), "does not start with /"),
     "product of no facet": (product("/x/outputs/y"), "starts with none of"),
     "product with parent": (product("/artifacts/../outputs/y"), ".. segment"),
+    "product in another facet": (
+        product("/streams/{name}/outputs/y"),
+        "/streams/{name}/outputs/y: no output can lie there: write prefix",
+    ),
+    "product in a reserved folder": (
+        product("/artifacts/execution/{name}/outputs/y"),
+        "write prefix lies under /artifacts/execution/ (reserved)",
+    ),
+    "product right below its facet": (product("/artifacts/outputs/y"), "is no folder under"),
     "product not canonical": (product("/artifacts/%61/outputs/y"), "is not canonical"),
 }
 
@@ -298,6 +333,42 @@ WRONG: dict[str, tuple[Change, str]] = {
 @pytest.mark.parametrize(("change", "words"), WRONG.values(), ids=WRONG)
 def test_a_wrong_value_is_refused_by_name(change: Change, words: str) -> None:
     assert_refused(changed(change), words)
+
+
+PLACES: dict[str, tuple[Change, str]] = {
+    "a key": (limit("time_s", 0), '"time_s": 0'),
+    "a key too many": (limit("cpu", 1), '"cpu": 1'),
+    "a pin": (pin("latest"), '"digest": "latest"'),
+    "an address": (url("https://a.test:0/"), '"base_url": "https://a.test:0/"'),
+    "a keyword": (field(type="string", minLength=5, maxLength=2), '"minLength": 5'),
+    "a value of an enum": (field(type="integer", enum=[7, "x"]), '"x"'),
+    "a property": (inputs(type="object", properties={"a": {"type": "date"}}), '"type": "date"'),
+    "a product": (product("/artifacts/a/outputs/y", "/plan/b/outputs/y"), '"/plan/b/outputs/y"'),
+    "a second prefix": (
+        product("/artifacts/a/outputs/y", "/artifacts/b/outputs/y"),
+        '"/artifacts/b/outputs/y"',
+    ),
+    "a requirement": (
+        lambda document: document.update(requires={"text": "/artifacts/{"}),
+        '"text": "/artifacts/{"',
+    ),
+    "a secret": (lambda document: document["secrets"].append("HOME"), '"HOME"'),
+    "a secret that is twice there": (
+        lambda document: document.update(secrets=["A_KEY", "OPENAI_API_KEY", "A_KEY "[:5]]),
+        '"A_KEY"\n',
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "written"), PLACES.values(), ids=PLACES)
+def test_a_mistake_is_named_with_its_line(change: Change, written: str) -> None:
+    document = copy.deepcopy(VALID)
+    change(document)
+    data = json.dumps(document, indent=1)
+    assert data.count(written) == 1
+    line = data.count("\n", 0, data.index(written)) + 1
+
+    assert_refused(data, f"registry.yaml: line {line}: ")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def _schema_ok(args: Args, view: View) -> Answer:
 
 def _schema_problem(args: Args) -> str | None:
     try:
-        schema_subset.check(args["schema"], "args.schema")
+        schema_subset.check(args["schema"], ("args", "schema"))
     except ValueError as error:
         return str(error)
     return None
