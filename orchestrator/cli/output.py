@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 _STANDARD = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}  # with what a closed one is opened
 
 
-def keep_standard_streams() -> None:
-    """Make sure that fds 0, 1 and 2 are open, so that no file of ours takes a stream's place.
+class _Stdout:
+    """Where answers go."""
 
-    What takes the place of a closed stdout can be read but not written, so that an envelope nobody
+    fd = 1
+
+
+def keep_standard_streams() -> None:
+    """Make sure that fds 0, 1 and 2 are open, and that stdout is ours alone.
+
+    So no file of ours takes a stream's place, and what anybody else prints, such as a predicate of
+    the repository's own or native code, goes to stderr: fd 1 leads there from now on. What takes the place of a closed stdout can be read but not written, so that an envelope nobody
     gets is noticed when it is printed. Whatever else the caller left open reaches us alone: what is
     started here inherits nothing of it.
     """
@@ -32,6 +39,10 @@ def keep_standard_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, flags)  # takes the lowest free number, which is this one
+    if _Stdout.fd != 1:  # of an earlier call in this process
+        os.close(_Stdout.fd)
+    _Stdout.fd = os.dup(1)
+    os.dup2(2, 1)
     _keep_to_ourselves()
 
 
@@ -133,7 +144,7 @@ def _write(data: bytes) -> bool:
     view = memoryview(data)
     while view:
         try:
-            view = view[os.write(1, view) :]
+            view = view[os.write(_Stdout.fd, view) :]
         except BlockingIOError:
             _wait_for_stdout()
         except OSError:
@@ -144,7 +155,7 @@ def _write(data: bytes) -> bool:
 def _wait_for_stdout() -> None:
     """Wait until stdout takes more; whoever shares it may have told it not to wait by itself."""
     poll = select.poll()
-    poll.register(1, select.POLLOUT)
+    poll.register(_Stdout.fd, select.POLLOUT)
     poll.poll()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.world.world import World
 from processors.protocol.canonical import Json
+from tests.fixtures.commands import Copy
 from tests.fixtures.programs import (
     ACHIEVE,
     EXPLAIN,
@@ -311,3 +312,21 @@ def test_a_number_of_jobs_is_one(jobs: str, tmp_path: Path) -> None:
 
     assert ended.exit_code == 2
     assert b'"reason":"bad_value"' in ended.stdout
+
+
+def test_what_a_predicate_of_ones_own_prints_is_no_part_of_the_answer(tmp_path: Path) -> None:
+    put(tmp_path / "w", "two words")
+    copy = Copy(tmp_path, STEPS_ACHIEVE)
+    copy.replace(
+        "achieve.tree/app/predicates/words.py",
+        "    count = len(text.split())",
+        "    import os\n    os.write(1, b'natively ')\n    print('loudly', flush=True)\n"
+        "    count = len(text.split())",
+    )
+    goal = goal_file(tmp_path, f"predicate: words.at_least, args: {{path: {IN}, words: 2}}")
+
+    found = achieve(goal, world=tmp_path / "w", command=copy.command)
+
+    assert found.result["proof"].startswith("sha256:")
+    assert found.items == []
+    assert b"natively loudly\n" in found.stderr
