@@ -85,9 +85,15 @@ def check(data: bytes, payload: Payload) -> Reply:
     Raises:
         ContractError: ``ERR_ADAPTER_INVOCATION`` / ``envelope_invalid`` with the first fault.
     """
+    text = data.strip(b" \t\r\n")
+    if not text:
+        raise _invalid(
+            "nothing was printed on stdout; expected one JSON object, which runtime.main prints"
+            " once run(job) has returned or raised"
+        )
     try:
         document = parse_object(
-            data.strip(b" \t\r\n"),
+            text,
             "stdout",
             bytes_max=ENVELOPE_BYTES_MAX,
             marks_max=ENVELOPE_MARKS_MAX,

@@ -346,7 +346,9 @@ PROCESSORS = (
     adapter("killed", "kill_self", "signal 9"),
     adapter("time_limit", "sleep", "longer than", "ms"),
     adapter("envelope_invalid", "not_json", "envelope"),
-    adapter("envelope_invalid", "exit_0_silent", "envelope"),
+    adapter(
+        "envelope_invalid", "exit_0_silent", "nothing was printed on stdout", "expected one JSON"
+    ),
     adapter("envelope_invalid", "foreign_code", "no pair that a processor may answer"),
     adapter("output_invalid", "wrong_bytes", "seen.txt", "not what the envelope says"),
     Case(
