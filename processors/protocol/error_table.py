@@ -456,8 +456,8 @@ ERRORS: tuple[Row, ...] = (
     ),
     _adapter(
         "processor_error",
-        "the processor raised an exception of its own",
-        "see the tail of its stderr",
+        "the processor raised an exception of its own, or misnamed an output",
+        "correct the processor; the tail of its stderr says where",
     ),
     _adapter(
         "orchestrator_error",

@@ -98,10 +98,18 @@ class Job:
         return value
 
     def write(self, name: str, data: bytes, *, mime: str) -> None:
-        """Write one output; ``name`` is its path below ``outputs/``."""
-        path = paths.canonical_path(f"{self._payload.write_prefix}outputs/{name}")
+        """Write one output; ``name`` is its path below ``outputs/``.
+
+        Raises:
+            ContractError: ``ERR_ADAPTER_INVOCATION`` / ``processor_error``: the name is no path, or
+                an output has it already. Whatever the inputs were, the processor chose the name.
+        """
+        try:
+            path = paths.canonical_path(f"{self._payload.write_prefix}outputs/{name}")
+        except ContractError as error:
+            raise adapter_error("processor_error", f"job.write: {error.whole_message}") from None
         if path in self._outputs:
-            raise ValueError(f"output {name} is written twice")
+            raise adapter_error("processor_error", f"job.write: {name} is written twice")
         physical = self._physical(path)
         os.makedirs(os.path.dirname(physical), exist_ok=True)
         _write_file(physical, data)
