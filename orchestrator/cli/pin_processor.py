@@ -25,7 +25,11 @@ FLAGS = (
     Flag("--ref", "NS/NAME@N", "the processor; with --check, every one by default"),
     REGISTRY,
     LAYOUT,
-    Flag("--registry-root", "DIR", f"the folder of the registry.yaml files; {ROOT} by default"),
+    Flag(
+        "--registry-root",
+        "DIR",
+        f"the folder of the registry.yaml files; the workspace's {ROOT} by default",
+    ),
     Flag("--check", "", "compare the pins with what is built, and edit nothing"),
     Flag("--lane", "pr|dev|staging|main", "with --check: the lane that asks"),
     TIMEOUT,
@@ -46,7 +50,7 @@ def command(root: str) -> Command:
 
 def _pin(call: Call, root: str) -> Answer:
     given = call.given
-    files = given.get("--registry-root") or ROOT
+    files = given.get("--registry-root") or _own_files()
     if given.has("--check"):
         _check_flags(given, needed=("--lane",), foreign=(*ONE_OF, TIMEOUT.name, "--world"))
         return _check(given, root, files)
@@ -78,6 +82,15 @@ def _pin(call: Call, root: str) -> Answer:
     result = {**fact, "changed": data != source.data, "branch": tree.name, "verified": verified}
     result |= proposal.of(source, data, tree, result)
     return result, proposal.lines(result)
+
+
+def _own_files() -> str:
+    """The workspace's processors, as they are called from the caller's folder.
+
+    "bazel run" tells where the workspace is; without it the caller is there.
+    """
+    workspace = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
+    return ROOT if workspace is None else os.path.relpath(os.path.join(workspace, ROOT))
 
 
 def _check_flags(given: Given, needed: tuple[str, ...], foreign: tuple[str, ...]) -> None:

@@ -76,6 +76,23 @@ def author(bench: Bench) -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "HOME": str(bench.home), **names}
 
 
+def test_from_a_folder_below_the_workspace_the_same_file_is_pinned(
+    bench: Bench, registry: simulated.Server
+) -> None:
+    digest = bench.image()
+    bench.push("--registry", registry.host)
+    place = {"env": {"BUILD_WORKSPACE_DIRECTORY": str(bench.tree)}, "below": "processors/hostile"}
+
+    result = bench.pin("--registry", registry.host, **place).result
+    checked = bench.run("pin_processor", "--check", "--lane", "main", **place)
+
+    assert f"digest: {digest}" in bench.registry.read_text()
+    assert result["file"] == "../hostile/zoo/v1/registry.yaml"
+    file = "processors/hostile/zoo/v1/registry.yaml"
+    assert f"--- a/{file}\n+++ b/{file}\n" in result["patch"]
+    assert [pin["state"] for pin in checked.result["pins"]] == ["fresh"]
+
+
 def test_the_same_digest_again_changes_nothing(bench: Bench, registry: simulated.Server) -> None:
     bench.image()
     bench.push("--registry", registry.host)
