@@ -219,18 +219,20 @@ def test_a_head_may_lie_in_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
     assert [each["file"] for each in judged] == ["head.json", f"{tmp_path}/h\\udcff.json"]
 
 
-def test_a_command_may_be_started_through_a_link(tmp_path: Path) -> None:
-    real = tmp_path / "built" / "run_processor"
-    real.parent.mkdir()
+@pytest.mark.parametrize("folder", ["built", "a.runfiles/built", "a.runfiles/b.runfiles/built"])
+def test_a_command_may_be_started_through_a_link(folder: str, tmp_path: Path) -> None:
+    real = tmp_path / folder / "run_processor"
+    real.parent.mkdir(parents=True)
     shutil.copy(ZOO_COMMAND, real)
     real.with_name("run_processor.runfiles").symlink_to(ROOT.parent)
-    link = tmp_path / "a link"
+    link = real.parent.parent / "a link"
     link.symlink_to("built/run_processor")
 
-    with start(*zoo_words("good"), world=tmp_path / "w", command=link) as process:
-        result = finish(process, world=tmp_path / "w")
+    for command in (link, real):
+        with start(*zoo_words("good"), world=tmp_path / "w", command=command) as process:
+            result = finish(process, world=tmp_path / "w")
 
-    assert result.envelope["status"] == "success"
+        assert result.envelope["status"] == "success"
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8", "tr_TR.ISO-8859-9"])

@@ -9,14 +9,16 @@ load(":tree.bzl", "TREE_ATTRS", "make_tree", "whl")
 
 # -I: no variable and no folder of the caller's reaches the interpreter; -S: no site folder; -B: no
 # bytecode is written; -X utf8: a file's name is the same text in every locale. A program's files lie
-# beside its launcher, also where that is started through a link.
+# beside its launcher, or around it where that is among another's files, also where it is started
+# through a link. A folder above may be named like theirs, so they are looked for where they could be.
 # Under "bazel run" the working folder is the runfiles; the caller's is restored.
 # Python ends at once, without a word of ours, when its stdin is a folder; what takes the folder's place
 # cannot be read either.
 _LAUNCHER = """#!/bin/sh
 case "$0" in /*) self=$0 ;; *) self=$PWD/$0 ;; esac
-case "$self" in *.runfiles/*) ;; *) [ -d "$self.runfiles" ] || self=$(readlink -f "$self") ;; esac
-case "$self" in *.runfiles/*) root=${{self%.runfiles/*}}.runfiles ;; *) root=$self.runfiles ;; esac
+root=$self.runfiles
+[ -d "$root" ] || root=${{self%.runfiles/*}}.runfiles
+[ -d "$root/{tree}" ] || root=$(readlink -f "$self").runfiles
 case "$PWD/" in "$root"/*) cd "${{BUILD_WORKING_DIRECTORY:-.}}" || exit 1 ;; esac
 [ -d /dev/stdin ] && exec 0>/dev/null
 exec {interpreter} -I -S -B -X utf8 "$root/{tree}/start.py" "$@"
