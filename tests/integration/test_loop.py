@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.commands import Copy
 from tests.fixtures.programs import (
     EXPLAIN,
     STEPS_ACHIEVE,
@@ -111,6 +112,20 @@ def test_a_step_is_tried_as_often_as_its_error_allows(
     tried = events(world, "transition.admitted")
     assert [each["attempt"] for each in tried] == list(range(1, attempts + 1))
     assert events(world, "transition.refused") == []
+    check_at_rest(world)
+
+
+def test_the_pause_that_people_get_ends_with_another_attempt(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    put(world, a="fail provider_timeout")
+    copy = Copy(tmp_path, STEPS_ACHIEVE)
+    hasty = "achieve.tree/app/tests/fixtures/hasty_achieve.py"
+    copy.replace(hasty, "achieve.command(root, PAUSE_S)", "achieve.command(root)")
+
+    found = achieve(goal_file(tmp_path, EACH), world=world, command=copy.command)
+
+    assert found.error[1] == "provider_timeout"
+    assert [each["attempt"] for each in events(world, "transition.admitted")] == [1, 2, 3]
     check_at_rest(world)
 
 
