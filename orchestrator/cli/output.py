@@ -30,7 +30,9 @@ def keep_standard_streams() -> None:
     """Make sure that fds 0, 1 and 2 are open, and that stdout is ours alone.
 
     So no file of ours takes a stream's place, and what anybody else prints, such as a predicate of
-    the repository's own or native code, goes to stderr: fd 1 leads there from now on. What takes the place of a closed stdout can be read but not written, so that an envelope nobody
+    the repository's own or native code, goes to stderr: fd 1 leads there from now on.
+
+    What takes the place of a closed stdout can be read but not written, so that an envelope nobody
     gets is noticed when it is printed. Whatever else the caller left open reaches us alone: what is
     started here inherits nothing of it.
     """
