@@ -145,7 +145,7 @@ class App:
     ) -> Reply:
         """Start the processor as the local adapter does, and see it end."""
         tree, tmp = places
-        argv = image.argv()
+        argv = spawn.PROCESSOR_ARGV
         named = {"python": self._edges.python, "tree": self._edges.folder}
         lines = _Lines()
         stop = spawn.Stop()
@@ -231,12 +231,6 @@ class _Image:
         with open(self.registry_file, "rb") as file:
             data = file.read(REGISTRY_BYTES_MAX + 1)
         self.registry = parse_object(data, "the registry", bytes_max=REGISTRY_BYTES_MAX)
-        self._place = os.path.relpath(os.path.dirname(self.registry_file), f"{folder}/app")
-
-    def argv(self) -> list[str]:
-        """How the processor is started, with its places to fill in."""
-        runtime, entrypoint = (shapes.text(self.registry, key) for key in ("runtime", "entrypoint"))
-        return spawn.processor_argv(runtime, entrypoint, self._place)
 
 
 def _only_registry(folder: str) -> str:

@@ -56,12 +56,10 @@ PROCESSOR_ENV = {
     "TZ": "UTC",
 }
 
+# What starts any processor, with ``{python}`` and ``{tree}`` to fill in.
 # -P: no implicit folder on the path; -s and -S: no site folder of the user or the interpreter; -B:
 # no bytecode is written; -u: no buffering. -I and -E would switch PYTHONHASHSEED off.
-_PYTHON_ARGV = ("{python}", "-P", "-s", "-S", "-B", "-u", "{tree}/start.py")
-
-# Another program does not know that it has to go to its folder.
-_EXEC_ARGV = ("/bin/sh", "-c", 'cd "$TMPDIR" && exec "$0" "$@"')
+PROCESSOR_ARGV = ("{python}", "-P", "-s", "-S", "-B", "-u", "{tree}/start.py")
 
 
 class Stop:
@@ -166,19 +164,6 @@ class Tail:
         """
         text = _whole_characters(bytes(self.data[-bytes_max:])).decode("utf-8", "replace")
         return _whole_characters(text.encode("utf-8")[-bytes_max:]).decode("utf-8")
-
-
-def processor_argv(runtime: str, entrypoint: str, folder: str) -> list[str]:
-    """Program and arguments that start a processor, with ``{python}`` and ``{tree}`` to fill in.
-
-    Args:
-        runtime: What its registry says.
-        entrypoint: Likewise.
-        folder: The processor's folder in the repository.
-    """
-    if runtime == "exec":
-        return [*_EXEC_ARGV, f"{{tree}}/app/{folder}/{entrypoint}"]
-    return list(_PYTHON_ARGV)
 
 
 def run(

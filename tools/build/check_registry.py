@@ -16,7 +16,7 @@ from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import parse_ref
 
-PYTHON_ENTRYPOINT = "main.py"
+ENTRYPOINT = "main.py"
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     own = {key: value for key, value in document.items() if key != "image"}
     given.registry_out.write_bytes(canonical(own) + b"\n")
     checked: dict[str, Json] = {
-        "argv": list[Json](spawn.processor_argv(found.runtime, found.entrypoint, given.folder)),
+        "argv": list[Json](spawn.PROCESSOR_ARGV),
         "registry": document,
         "registry_file": f"app/{given.folder}/registry.json",
     }
@@ -49,10 +49,9 @@ def load(path: Path, folder: str) -> registry.Registry:
     if parent != "processors" or ref is None:
         raise SystemExit(f"{folder} is no folder of a processor: processors/<ns>/<name>/v<N>")
     found = registry.load(path.read_bytes(), ref, f"{folder}/registry.yaml")
-    if found.runtime == "python3.13" and found.entrypoint != PYTHON_ENTRYPOINT:
+    if found.entrypoint != ENTRYPOINT:
         raise SystemExit(
-            f"{folder}/registry.yaml: entrypoint is {found.entrypoint}; with runtime python3.13"
-            f" {PYTHON_ENTRYPOINT} is what starts"
+            f"{folder}/registry.yaml: entrypoint is {found.entrypoint}; {ENTRYPOINT} is what starts"
         )
     return found
 
