@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SHOWN_CHARS_MAX = 60  # of a value; --json has it whole
+LAST_LINES_MAX = 20  # of what a processor printed before it failed; --json has the whole tail
 
 type Account = dict[str, Json]
 
@@ -64,6 +65,12 @@ def _execution_lines(told: Account) -> list[str]:
         lines += _rows([(f"artifact {name}", _file(item))])
         lines += _rows([("  put", _put(item["put"] if isinstance(item, dict) else None))])
     lines += _rows([("admission", _admission(told["admission"])), ("error", told["error"])])
+    failure = told["failure"]
+    if isinstance(failure, dict):
+        lines += _rows([("message", failure["message"])])
+        stderr = failure["stderr"]
+        last = stderr.splitlines()[-LAST_LINES_MAX:] if isinstance(stderr, str) else []
+        lines += _rows(("stderr", line) for line in last)
     outputs = told["outputs"]
     for item in outputs if isinstance(outputs, list) else ():
         lines += _rows([("output", _file(item))])

@@ -8,6 +8,7 @@ from orchestrator.world.ledger import SEQ_MAX, Ledger
 from orchestrator.world.world import World
 from processors.protocol import paths, refs, shapes
 from processors.protocol.canonical import Json, parse_object
+from processors.protocol.envelope import ENVELOPE_BYTES_MAX
 from processors.protocol.errors import inputs_error
 from processors.protocol.payload import PAYLOAD_BYTES_MAX
 
@@ -31,7 +32,7 @@ def of(world: World, subject: str) -> Account:
             neither.
     """
     if refs.is_execution_id(subject):
-        return {"artifact": None, "execution": _execution(world.ledger, subject)}
+        return {"artifact": None, "execution": _told(world, subject)}
     ledger = world.ledger
     path = paths.canonical_path(subject)
     found = ledger.artifact(path)
@@ -49,7 +50,7 @@ def of(world: World, subject: str) -> Account:
         "source": event.data.get("source"),
     }
     maker = event.data.get("execution_id")
-    execution = _execution(ledger, maker) if isinstance(maker, str) else None
+    execution = _told(world, maker) if isinstance(maker, str) else None
     return {"artifact": artifact, "execution": execution}
 
 
@@ -76,6 +77,27 @@ def between(world: World, one: str, other: str) -> Account:
         "inputs_compared": compared,
         "differences": why.differences(memos[0], memos[1], inputs),
     }
+
+
+def _told(world: World, execution_id: str) -> Account:
+    """The account of an execution, with what its failure said: events hold the reason alone."""
+    account = _execution(world.ledger, execution_id)
+    return {**account, "failure": _failure(world, account)}
+
+
+def _failure(world: World, account: Account) -> Json:
+    """An error's message and the end of the processor's stderr, while their bytes are there."""
+    kept = account["envelope"]
+    if account["error"] is None or not isinstance(kept, dict):
+        return None
+    cid = shapes.text(kept, "cid")
+    if not world.objects.holds(cid, shapes.count(kept, "size_bytes")):
+        return None
+    data = world.objects.read(cid, bytes_max=ENVELOPE_BYTES_MAX)
+    found = parse_object(data, "the envelope", bytes_max=ENVELOPE_BYTES_MAX)
+    tails = shapes.members(found, "meta").get("tails")
+    stderr = shapes.text(shapes.members(tails, "stderr"), "text") if tails is not None else None
+    return {"message": shapes.text(found["error"], "message"), "stderr": stderr}
 
 
 def _execution(ledger: Ledger, execution_id: str) -> Account:

@@ -436,6 +436,7 @@ def test_why_tells_what_made_an_artifact_and_from_what(tmp_path: Path, files: Pa
     assert execution["admission"]["verdict"] == "admitted"
     assert execution["memo_key"] == digests.of_json(execution["memo"])
     assert execution["receipt"]["writer"] == "processor"
+    assert execution["failure"] is None
     assert execution["envelope"]["path"] == "/artifacts/execution/e-1/envelope.json"
     assert execution == world_command("why", "e-1", world=tmp_path).result["execution"]
     outside = world_command("why", "/artifacts/source.txt", world=tmp_path).result
@@ -453,6 +454,12 @@ def test_why_tells_of_a_refused_proposal_and_a_failure(tmp_path: Path) -> None:
     assert no["admission"]["error"] == {"code": "ERR_CI_SAFETY", "reason": "lane_allow_real"}
     assert bad["error"]["reason"] == "processor_error"
     assert (bad["outputs"], bad["receipt"]["writer"]) == (None, "processor")
+    assert no["failure"] is None
+    assert bad["failure"]["message"] == "the processor raised RuntimeError"
+    assert bad["failure"]["stderr"].endswith("in _raise\nRuntimeError\n")
+    said = run("why", "bad", world=tmp_path, command=WORLD).stdout.decode()
+    assert "  message          the processor raised RuntimeError\n" in said
+    assert "  stderr           RuntimeError\n" in said
     refused(world_command("why", "no", "bad", world=tmp_path), "unknown_artifact", "never started")
 
 
