@@ -96,7 +96,8 @@ def load(folder: str, ref: Ref) -> Processor:
     except FileNotFoundError:
         known = ", ".join(known_refs(folder)) or "none"
         raise inputs_error(
-            "unknown_ref", f"no processor {ref} is built in; known: {known}"
+            "unknown_ref",
+            f"no processor {ref} is built in; known: {known} (the root's BUILD.bazel lists them)",
         ) from None
     except OSError as error:
         raise _invalid(ref, str(error.strerror)) from None

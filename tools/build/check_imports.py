@@ -12,6 +12,11 @@ import ast
 import sys
 from pathlib import Path
 
+TODO = (
+    "Add the target that owns the module to deps (of a processor: main_deps or provider_deps), if"
+    " layers allow."
+)
+
 
 def main() -> None:
     """Check the sources that the command line names; write the marker or name every finding."""
@@ -32,9 +37,7 @@ def main() -> None:
         if not any(is_offered(name, offered) for name in names)
     ]
     if found:
-        sys.exit(
-            "\n".join([*found, "Add the target that owns the module to deps, if layers allow."])
-        )
+        sys.exit("\n".join([*found, TODO]))
     given.marker.touch()
 
 
