@@ -27,6 +27,21 @@ def test_generated_documents_are_up_to_date(path: str) -> None:
     assert Path(path).read_text() == generate.documents(README)[path]
 
 
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "integer", "minimum": 1, "maximum": 9}, "integer, 1 to 9"),
+        ({"type": "integer", "minimum": 1}, "integer, at least 1"),
+        ({"type": "string", "maxLength": 9}, "string, at most 9 characters"),
+        ({"type": "boolean"}, "boolean"),
+    ],
+)
+def test_an_argument_is_told_with_the_limits_that_it_has(
+    schema: dict[str, Any], words: str
+) -> None:
+    assert generate.schema_words(schema) == words
+
+
 def test_the_reference_of_events_explains_what_is_on_all_of_them() -> None:
     assert tuple(generate.CONTEXT) == CONTEXT
 

@@ -129,6 +129,9 @@ def test_every_predicate_is_tried_here_and_has_arguments_of_the_subset() -> None
         predicate = known.find(name)
         assert predicate is not None
         schema_subset.check(predicate.args, (name,))
+        properties = predicate.args["properties"]
+        assert isinstance(properties, dict)
+        assert {*predicate.paths, *predicate.free} <= properties.keys()
         assert predicate.name == name
         assert predicate.summary
 
@@ -395,9 +398,10 @@ def test_goals_that_rest_on_each_other_are_an_error() -> None:
 
 def test_the_guides_example_is_the_one_that_is_there_and_runs() -> None:
     page = Path("docs/guides/predicates.md").read_text()
-    shown, *_, tried = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shown, table, tried = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
 
     assert shown == inspect.getsource(words.at_least)
+    assert inspect.getsource(words).endswith(table)
     exec(tried, {})  # noqa: S102 - the guide's own lines, as they stand there
 
 

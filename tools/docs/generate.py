@@ -167,13 +167,13 @@ def predicates() -> str:
         for name in properties:
             schema = shapes.members(properties, name)
             needed = "required" if isinstance(required, list) and name in required else ""
-            lines.append(f"| `{name}` | {_schema(schema)} | {needed} |")
+            lines.append(f"| `{name}` | {schema_words(schema)} | {needed} |")
         if not properties:
             lines[-2:] = ["It takes no arguments."]
     return "\n".join([*lines, ""])
 
 
-def _schema(schema: dict[str, Json]) -> str:
+def schema_words(schema: dict[str, Json]) -> str:
     """A schema of one argument, in words."""
     words = [str(schema["type"])]
     choices = schema.get("enum")
@@ -183,8 +183,12 @@ def _schema(schema: dict[str, Json]) -> str:
         ("minimum", "maximum", ""),
         ("minLength", "maxLength", " characters"),
     ):
-        if least in schema:
+        if least in schema and most in schema:
             words.append(f"{schema[least]} to {schema[most]}{unit}")
+        elif least in schema:
+            words.append(f"at least {schema[least]}{unit}")
+        elif most in schema:
+            words.append(f"at most {schema[most]}{unit}")
     return ", ".join(words)
 
 
