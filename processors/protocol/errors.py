@@ -31,6 +31,7 @@ __all__ = [
     "PROCESSOR_CODES",
     "ContractError",
     "Row",
+    "UnknownReasonError",
     "adapter_error",
     "find_row",
     "inputs_error",
@@ -42,6 +43,10 @@ __all__ = [
 MESSAGE_CHARS_MAX = 2_000  # A longer explanation belongs in the documentation.
 
 _INDEX = {(row.code, row.reason): row for row in ERRORS}
+
+
+class UnknownReasonError(KeyError):
+    """A pair that the table lacks: a mistake in code, and told by this name where texts are not."""
 
 
 class ContractError(Exception):
@@ -57,11 +62,14 @@ class ContractError(Exception):
         whole_message: The message before the cut, which could leave half a secret behind.
 
     Raises:
-        KeyError: The pair is not in the table (a mistake in our code, not in any input).
+        UnknownReasonError: The pair is not in the table.
     """
 
     def __init__(self, code: str, reason: str, message: str) -> None:
-        self.row = _INDEX[code, reason]
+        row = _INDEX.get((code, reason))
+        if row is None:
+            raise UnknownReasonError(f"{code}/{reason} is no row of the error table")
+        self.row = row
         # A name from the command line may hold bytes that are no text (PEP 383).
         printable = message.encode("utf-8", "backslashreplace").decode("utf-8")
         self.whole_message = printable

@@ -359,6 +359,7 @@ PROCESSORS = (
     adapter("receipt_invalid", "spoil", "receipt.json", "differ", text="receipt.json"),
     adapter("stray_file", "stray", "/artifacts/zoo/stray.txt", "no output"),
     adapter("processor_error", "raise", "RuntimeError"),
+    adapter("processor_error", "fail_as", "UnknownReasonError", text="ERR_INPUTS my_own"),
     adapter("processor_error", "write_as", "job.write", "has a .. segment", text="../a"),
     adapter("processor_error", "write_as", "job.write: b is written twice", text="a\nb\nb"),
     adapter("provider_unavailable", "own_error", "the zoo is closed"),
