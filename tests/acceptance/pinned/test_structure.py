@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.goals import effects
 from processors.protocol import content, digests
 from processors.protocol.payload import Artifact, Payload
 from tests.fixtures import rootfs
@@ -105,7 +106,7 @@ def test_every_module_can_be_imported(image: rootfs.Image, unpacked: Path, tmp_p
     assert int(done.stdout) >= len(list((unpacked / "opt/processor/app").rglob("*.py"))) > 0
 
 
-def test_the_entrypoint_answers_a_mock_payload(
+def test_the_entrypoint_answers_a_mock_payload_and_makes_what_it_declares(
     image: rootfs.Image, unpacked: Path, tmp_path: Path
 ) -> None:
     payload = _payload(tmp_path)
@@ -121,6 +122,10 @@ def test_the_entrypoint_answers_a_mock_payload(
             output["cid"],
             output["size_bytes"],
         )
+    _, _, _, registry = image.config["config"]["Cmd"]
+    products = json.loads((unpacked / registry[1:]).read_bytes())["produces"]
+    made = [output["path"] for output in envelope["outputs"]]
+    assert effects.missing(products, payload.write_prefix, made) is None
 
 
 def _python(image: rootfs.Image, code: str) -> list[str]:
