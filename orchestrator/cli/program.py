@@ -15,7 +15,6 @@ from orchestrator.cli.progress import Progress
 from orchestrator.execution import answer
 from processors.protocol.canonical import Json
 from processors.protocol.errors import (
-    EXIT_ERROR,
     EXIT_OK,
     ContractError,
     adapter_error,
@@ -160,8 +159,8 @@ def _answer(find: Callable[[], Command], argv: list[str], meta: Result, skipped:
             output.print_document({"status": "success", "result": result, "meta": meta})
         else:
             output.print_lines(lines)
-    except output.UnreadError:
-        return EXIT_ERROR
+    except output.UnreadError as error:
+        return output.unread(error)
     return EXIT_OK
 
 
