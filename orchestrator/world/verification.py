@@ -39,8 +39,8 @@ def verify(
             ``unreadable_file``, or what keeps a copy from being JSON.
     """
     seen = _Last(progress)
-    if (found := audit.problem(ledger, seen)) is not None:
-        raise ledger.file.corrupt(found)
+    if (wrong := audit.problem(ledger, seen)) is not None:
+        raise wrong
     given = {name: heads.read(name) for name in copies}
     judged: list[Json] = []
     reached = 0

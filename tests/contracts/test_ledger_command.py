@@ -154,7 +154,10 @@ def test_verify_names_the_first_broken_event_and_why(
 ) -> None:
     rewrite(world, statement)
 
-    refused(ledger("verify", world=world), "world_corrupt", says)
+    answer = ledger("verify", world=world)
+    refused(answer, "world_corrupt", says)
+    for said in (says, repr(str(world)), "Nothing was changed"):
+        assert answer.message.count(said) == 1
     people = run("verify", world=world, command=LEDGER)
     assert (people.exit_code, people.stdout) == (INPUTS_EXIT, b"")
     assert says.encode() in people.stderr
