@@ -136,9 +136,9 @@ class LedgerFile:
             raise self.stale(f"the table {found.TABLE} holds what no event says, at {row[0]!a}")
         return found
 
-    def corrupt(self, why: str) -> ContractError:
+    def corrupt(self, why: str, remedy: str = _RESTORE) -> ContractError:
         """The error that says that this ledger is not what was written."""
-        return _corrupt(self.folder, why)
+        return _corrupt(self.folder, why, remedy)
 
     def stale(self, why: str) -> ContractError:
         """The error that says that a projection is not the fold of the events."""

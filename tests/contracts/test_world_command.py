@@ -271,6 +271,25 @@ def test_nothing_is_added_to_or_collected_for_a_ledger_that_has_lost_its_end(
     assert stored(filled) == contents
 
 
+@pytest.mark.parametrize("target", ["nowhere", "head.json"])
+def test_a_head_that_is_a_link_to_nowhere_is_kept_and_told(
+    target: str, filled: Path, files: Path
+) -> None:
+    head = filled / "head.json"
+    head.unlink()
+    head.symlink_to(target)
+    count = events(filled)
+
+    for answer in (
+        put(filled, files / "b.txt", "/artifacts/other.txt"),
+        world_command("gc", world=filled),
+        ledger("verify", world=filled),
+        ledger("head", world=filled),
+    ):
+        refused(answer, "world_corrupt", "head.json is a link that leads nowhere", "move it away")
+    assert (events(filled), head.is_symlink()) == (count, True)
+
+
 def test_no_world_is_begun_where_the_head_of_one_lies(
     filled: Path, files: Path, tmp_path: Path
 ) -> None:
