@@ -312,6 +312,10 @@ def _hint(error: Exception, folder: str) -> str:
         return f"; its path has {size} bytes, and SQLite takes {FOLDER_BYTES_MAX}"
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
         return "; no room for what its readers and writers share (disk full, quota or ulimit -f)"
+    if not os.access(folder, os.W_OK):  # a system that is mounted read-only says so too
+        return (
+            "; the folder cannot be written, which takes reading too: copy it whole to where it can"
+        )
     return ""
 
 
