@@ -141,17 +141,20 @@ def task_of(asked: Data, head: tuple[int, str], facts: list[str]) -> Task:
     """The task of a question, over what existed."""
     listed = asked["transitions"]
     lost = {*_texts(asked["lost"])}
+    operators = _list(asked["operators"])
+    # Operators are listed by name; where steps are spelled out, these names are listed too.
+    names = [""] * len(operators) if listed is None else sorted(_texts(listed))
     return Task(
         goal=shapes.text(asked, "goal"),
         head=head,
-        operators=[_operator(each) for each in _list(asked["operators"])],
+        operators=[_operator(*each) for each in zip(operators, names, strict=True)],
         facts=[path for path in facts if path not in lost],
         wants=[_want(each) for each in _list(asked["wants"])],
         transitions=None if listed is None else _texts(listed),
     )
 
 
-def _operator(value: Json) -> Operator:
+def _operator(value: Json, name: str) -> Operator:
     pairs = [_texts(pair) for pair in _list(shapes.members({"": value}, "")["requires"])]
     assert isinstance(value, dict)
     return Operator(
@@ -160,8 +163,10 @@ def _operator(value: Json) -> Operator:
         produces=tuple(_texts(value["produces"])),
         cost_micro_usd=shapes.count(value, "cost_micro_usd"),
         time_ms=shapes.count(value, "time_ms"),
-        # What was asked of an earlier version has none.
-        number=shapes.count(value, "number") if "number" in value else 0,
+        # What was asked of an earlier version has it in the name alone.
+        number=shapes.count(value, "number")
+        if "number" in value
+        else int(name.partition("#")[2] or 0),
     )
 
 
