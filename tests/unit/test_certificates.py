@@ -42,10 +42,21 @@ def test_what_existed_is_what_a_fold_of_the_events_says() -> None:
             elif change.name == "drop":
                 expected = {path for path in expected if not path.startswith(first)}
 
-    found = certificates.paths_of(events)
+    read: list[int] = []
 
-    assert found == sorted(path for path in expected if path.startswith("/artifacts/"))
-    assert len(found) > 50
+    def told(after: int, until: int) -> list[Event]:
+        read.append(until - after)
+        return events[after:until]
+
+    existing = certificates.Existing(told)
+    counts = [0, 60, 60, 170, 200]
+    found = [list(existing.after(count)) for count in counts]
+
+    assert found[-1] == sorted(path for path in expected if path.startswith("/artifacts/"))
+    assert len(found[-1]) > 50
+    assert sum(read) == 200  # many certificates read the events once
+    assert existing.after(60) == found[1]
+    assert [certificates.Existing(told).after(count) for count in counts] == found
 
 
 @pytest.mark.parametrize(
