@@ -15,7 +15,7 @@ from processors.protocol.errors import ContractError, inputs_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from orchestrator.world.chain import Event
@@ -124,16 +124,18 @@ class LedgerFile:
         except ERRORS as error:
             raise self.translated(error) from None
 
-    def record[R: Record](self, kind: Callable[..., R], row: tuple[object, ...]) -> R:
+    def record[R: Record](self, kind: type[R], row: tuple[object, ...]) -> R:
         """A row of a projection as a value.
 
         Raises:
             ContractError: ``ERR_INPUTS`` / ``world_corrupt``: no event made it, so the table was
                 damaged or written to.
         """
+        if len(row) != len(kind.__slots__):
+            raise self.stale(f"the table {kind.TABLE} has {len(row)} columns")
         found = kind(*row)
         if not found.fits():
-            raise self.stale(f"the table {found.TABLE} holds what no event says, at {row[0]!a}")
+            raise self.stale(f"the table {kind.TABLE} holds what no event says, at {row[0]!a}")
         return found
 
     def corrupt(self, why: str, remedy: str = _RESTORE) -> ContractError:

@@ -91,6 +91,11 @@ def _execution(ledger: Ledger, execution_id: str) -> Account:
     ledger.event_of(execution_id, row.requested_seq, "execution.requested")
     events = ledger.events(row.requested_seq - 1, row.settled_seq or SEQ_MAX)
     account = why.explain(execution_id, events)
+    if row.settled_seq is not None and account["status"] != row.status:
+        raise ledger.file.stale(
+            f"the table executions says {row.status} of {execution_id}, and the events"
+            f" up to {row.settled_seq} say {account['status'] or 'nothing'}"
+        )
     if row.status == fold.REUSED:  # the same key is the same pre-image
         account["memo"] = _execution(ledger, shapes.text(account, "origin"))["memo"]
     account["artifacts"] = {

@@ -10,6 +10,10 @@ from __future__ import annotations
 from orchestrator.world.fold import GOAL_STATUSES, STATUSES
 from processors.protocol import digests
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 type Ahead = list[tuple[str, bytes]]  # content ids, and the bytes of each
 
 
@@ -20,8 +24,11 @@ class Record:
         TABLE: The projection.
     """
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()  # one for each column
     TABLE = ""
+
+    def __init__(self, *columns: Any) -> None:
+        raise NotImplementedError
 
     def fits(self) -> bool:
         """Whether events could have made such a row."""
