@@ -205,8 +205,8 @@ def _refuse(error: ContractError, meta: dict[str, Json], *, as_json: bool) -> in
     return output.exit_code(document)
 
 
-class _StoppedError(BaseException):
-    """A signal ended the command. No ``Exception``, or who can do without what is read took it so.
+class _StoppedError(KeyboardInterrupt):
+    """A signal ended the command; nothing takes it for what it could not read or judge.
 
     Attributes:
         error: What is answered.
