@@ -70,27 +70,54 @@ def exit_code(envelope: dict[str, Json]) -> int:
     return row.exit_code
 
 
-def print_envelope(envelope: dict[str, Json], *, as_json: bool, exit_code: int) -> int:
-    """Print an envelope and return the exit status of the command."""
+class UnreadError(Exception):
+    """Stdout does not take the answer; what is left to do is to stop with ``EXIT_ERROR``.
+
+    Attributes:
+        why: What the system says of it; "" where whoever read stdout has gone, and has had enough.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        gone = isinstance(error, ConnectionError)
+        self.why = "" if gone else error.strerror or type(error).__name__
+        super().__init__(self.why)
+
+
+def print_envelope(envelope: dict[str, Json], *, as_json: bool) -> None:
+    """Print an envelope.
+
+    Raises:
+        UnreadError: As there.
+    """
     text = canonical(envelope) if as_json else _summary(envelope).encode("utf-8", "replace")
-    return exit_code if _print(text) else EXIT_ERROR
+    print_bytes(text + b"\n")
 
 
 def print_help(text: str, *, as_json: bool) -> int:
     """Print the help text and return the exit status of the command."""
     document: dict[str, Json] = {"status": "success", "result": {"usage": text}, "meta": {}}
-    return EXIT_OK if _print(canonical(document) if as_json else text.encode()) else EXIT_ERROR
+    try:
+        print_bytes((canonical(document) if as_json else text.encode()) + b"\n")
+    except UnreadError as error:
+        return unread(error)
+    return EXIT_OK
 
 
-class UnreadError(Exception):
-    """Nobody reads stdout."""
+def unread(error: UnreadError) -> int:
+    """Say on stderr why the answer is not whole; return the exit status of the command."""
+    if error.why:
+        tell(
+            f"error  stdout: {error.why}; the answer is not whole, and what was committed stays\n"
+            "  do: make room for it, or send stdout elsewhere, and ask again\n"
+        )
+    return EXIT_ERROR
 
 
 def print_document(document: dict[str, Json]) -> None:
     """Print one document, or one item of a stream, on one line.
 
     Raises:
-        UnreadError: Nobody reads stdout; what is left to do is to stop with ``EXIT_ERROR``.
+        UnreadError: As there.
     """
     print_bytes(canonical(document) + b"\n")
 
@@ -99,7 +126,7 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print lines for people; control characters are shown, not sent.
 
     Raises:
-        UnreadError: As ``print_document``.
+        UnreadError: As there.
     """
     for line in lines:
         print_bytes(shown(line).encode("utf-8", "backslashreplace") + b"\n")
@@ -109,10 +136,16 @@ def print_bytes(data: bytes) -> None:
     """Print some bytes as they are.
 
     Raises:
-        UnreadError: As ``print_document``.
+        UnreadError: As there.
     """
-    if not _write(data):
-        raise UnreadError
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(_Stdout.fd, view) :]
+        except BlockingIOError:
+            _wait_for_stdout()
+        except OSError as error:
+            raise UnreadError(error) from None
 
 
 def tell(text: str) -> None:
@@ -136,22 +169,6 @@ def shown(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-
-
-def _print(text: bytes) -> bool:
-    return _write(text + b"\n")
-
-
-def _write(data: bytes) -> bool:
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(_Stdout.fd, view) :]
-        except BlockingIOError:
-            _wait_for_stdout()
-        except OSError:
-            return False  # nobody reads stdout; the exit status must say that it got nothing
-    return True
 
 
 def _wait_for_stdout() -> None:

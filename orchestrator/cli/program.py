@@ -15,7 +15,6 @@ from orchestrator.cli.progress import Progress
 from orchestrator.execution import answer
 from processors.protocol.canonical import Json
 from processors.protocol.errors import (
-    EXIT_ERROR,
     EXIT_OK,
     ContractError,
     adapter_error,
@@ -152,6 +151,8 @@ def _answer(find: Callable[[], Command], argv: list[str], meta: Result, skipped:
             result, lines = command.perform(call)
         except output.UnreadError:
             raise
+        except _StoppedError as stopped:
+            return _refuse(stopped.error, meta, as_json=as_json)
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one document
             if "--debug" in argv and not isinstance(error, ContractError):
                 _show_frames(error)
@@ -160,8 +161,8 @@ def _answer(find: Callable[[], Command], argv: list[str], meta: Result, skipped:
             output.print_document({"status": "success", "result": result, "meta": meta})
         else:
             output.print_lines(lines)
-    except output.UnreadError:
-        return EXIT_ERROR
+    except output.UnreadError as error:
+        return output.unread(error)
     return EXIT_OK
 
 
@@ -204,12 +205,26 @@ def _refuse(error: ContractError, meta: dict[str, Json], *, as_json: bool) -> in
     return output.exit_code(document)
 
 
+class _StoppedError(KeyboardInterrupt):
+    """A signal ended the command; nothing takes it for what it could not read or judge.
+
+    Attributes:
+        error: What is answered.
+    """
+
+    def __init__(self, error: ContractError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
 def _stop(signum: int, _: object) -> None:
-    """Turn a signal into the error that ends the command; what it does last is left alone."""
+    """Turn a signal into the end of the command; what it does last is left alone."""
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     reason = "interrupted" if signum == signal.SIGINT else "terminated"
-    raise adapter_error(reason, f"signal {signum} ended the command; what was committed stays")
+    raise _StoppedError(
+        adapter_error(reason, f"signal {signum} ended the command; what was committed stays")
+    )
 
 
 def _show_frames(error: Exception) -> None:

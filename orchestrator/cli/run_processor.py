@@ -17,7 +17,7 @@ from orchestrator.world import heads
 from processors.protocol import shapes
 from processors.protocol.canonical import DOCUMENT_BYTES_MAX, Json
 from processors.protocol.envelope import META_KEYS
-from processors.protocol.errors import ContractError, adapter_error, inputs_error
+from processors.protocol.errors import EXIT_ERROR, ContractError, adapter_error, inputs_error
 from processors.protocol.spawn import Stop
 
 SUMMARY = "run one processor through an adapter and settle what it made"
@@ -97,8 +97,14 @@ def main(argv: list[str], root: str) -> int:
         meta = {**dict.fromkeys(META_KEYS), "duration_ms": trail.elapsed_ms}
         envelope = answer.refusal(execution_id, answer.known(error), meta)
     exit_code = output.exit_code(envelope)
+    try:
+        output.print_envelope(envelope, as_json=as_json)
+    except output.UnreadError as unread:
+        exit_code = EXIT_ERROR
+        if unread.why:
+            trail.emit("execution.unanswered", {"why": unread.why})
     trail.emit("execution.settle", _settled(envelope, exit_code))
-    return output.print_envelope(envelope, as_json=as_json, exit_code=exit_code)
+    return exit_code
 
 
 def _settled(envelope: dict[str, Json], exit_code: int) -> dict[str, Json]:

@@ -172,7 +172,10 @@ class Beginning:
     def _made(self, origin: Execution) -> list[Output]:
         """An earlier execution's outputs, as they are called under this prefix."""
         assert origin.outputs_seq is not None
-        items = self._world.ledger.event(origin.outputs_seq).data["outputs"]
+        made = self._world.ledger.event_of(
+            origin.execution_id, origin.outputs_seq, "execution.outputs"
+        )
+        items = made.data["outputs"]
         assert isinstance(items, list)
         return [
             record.moved(item, origin.write_prefix, self._payload.write_prefix) for item in items

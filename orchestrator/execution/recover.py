@@ -84,8 +84,13 @@ def _settle(world: World, execution: Execution, staging: Staging, processors_fol
         ContractError: It has none, or what it left is not what the receipt says.
     """
     assert execution.started_seq is not None
-    asked = world.ledger.event(execution.requested_seq).data
-    begun = world.ledger.event(execution.started_seq).data
+    asked, begun = (
+        world.ledger.event_of(execution.execution_id, seq, type_).data
+        for seq, type_ in (
+            (execution.requested_seq, "execution.requested"),
+            (execution.started_seq, "execution.started"),
+        )
+    )
     if _had_secrets(world, execution):
         raise adapter_error("receipt_invalid", "what a run with secrets left was never masked")
     products = _products(execution, begun, staging, processors_folder)
@@ -148,7 +153,9 @@ def _payload(world: World, asked: dict[str, Json]) -> Payload:
 def _had_secrets(world: World, execution: Execution) -> bool:
     """Whether secrets were opted in: then nothing counts but what was masked on the way."""
     assert execution.started_seq is not None
-    admitted = world.ledger.event(execution.started_seq - 1)  # of the same transaction
+    admitted = world.ledger.event_of(  # of the same transaction
+        execution.execution_id, execution.started_seq - 1, "execution.admitted"
+    )
     return shapes.members(admitted.data, "question")["secrets"] is not False
 
 

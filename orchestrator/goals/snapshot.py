@@ -90,7 +90,9 @@ class WorldSnapshot:
     def request(self, execution_id: str) -> Event | None:
         """See ``Snapshot``."""
         found = self._world.ledger.execution(execution_id)
-        return None if found is None else self._world.ledger.event(found.requested_seq)
+        if found is None:
+            return None
+        return self._world.ledger.event_of(execution_id, found.requested_seq, "execution.requested")
 
     def ledger_problem(self) -> str | None:
         """See ``Snapshot``; what is published beside the ledger counts too."""

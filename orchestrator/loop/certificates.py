@@ -21,7 +21,7 @@ from processors.protocol.errors import ContractError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from orchestrator.goals.domain import Want
     from orchestrator.world.chain import Event
@@ -77,6 +77,7 @@ class Recheck:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._existing = Existing(world.ledger.events)
         self.gone = 0
 
     def __call__(self, refused: Data) -> str | None:
@@ -97,7 +98,7 @@ class Recheck:
         document, asked = (self._read(file) for file in files)
         if shapes.text(files[0], "cid") != refused["plan"]:
             return "its document is not the one that it is named by"
-        facts = paths_of(self._world.ledger.events(0, there.count))
+        facts = self._existing.after(there.count)
         try:
             task = task_of(asked, (there.count, there.hash), facts)
         except (DomainError, KeyError, TypeError, ValueError, AssertionError):
@@ -114,10 +115,29 @@ class Recheck:
             raise self._world.ledger.file.corrupt(f"{file['path']}: {error.message}") from None
 
 
-def paths_of(events: Iterable[Event]) -> list[str]:
-    """The world paths of artifacts that are there after some events, sorted."""
-    found: list[str] = []
-    for event in events:
+class Existing:
+    """The world paths of artifacts that were there, asked for one moment after the other.
+
+    Args:
+        events: Tells the events after a count, up to another one.
+    """
+
+    def __init__(self, events: Callable[[int, int], Iterable[Event]]) -> None:
+        self._events = events
+        self._found: list[str] = []
+        self._count = 0
+
+    def after(self, count: int) -> list[str]:
+        """The paths that were there after so many events, sorted; good until the next call."""
+        if count < self._count:  # two processes were refused, the later one for an earlier head
+            self._found, self._count = [], 0
+        for event in self._events(self._count, count):
+            self._take(event)
+        self._count = count
+        return self._found
+
+    def _take(self, event: Event) -> None:
+        found = self._found
         for change in fold.changes(event):
             first, *rest = change.values
             if change.name not in ("put", "remove", "drop") or not str(first).startswith(ROOT):
@@ -130,7 +150,6 @@ def paths_of(events: Iterable[Event]) -> list[str]:
                 del found[at]
             elif change.name == "put" and not here:
                 insort(found, str(first))
-    return found
 
 
 def _size(file: Data) -> int:
@@ -141,17 +160,20 @@ def task_of(asked: Data, head: tuple[int, str], facts: list[str]) -> Task:
     """The task of a question, over what existed."""
     listed = asked["transitions"]
     lost = {*_texts(asked["lost"])}
+    operators = _list(asked["operators"])
+    # Operators are listed by name; where steps are spelled out, these names are listed too.
+    names = [""] * len(operators) if listed is None else sorted(_texts(listed))
     return Task(
         goal=shapes.text(asked, "goal"),
         head=head,
-        operators=[_operator(each) for each in _list(asked["operators"])],
+        operators=[_operator(*each) for each in zip(operators, names, strict=True)],
         facts=[path for path in facts if path not in lost],
         wants=[_want(each) for each in _list(asked["wants"])],
         transitions=None if listed is None else _texts(listed),
     )
 
 
-def _operator(value: Json) -> Operator:
+def _operator(value: Json, name: str) -> Operator:
     pairs = [_texts(pair) for pair in _list(shapes.members({"": value}, "")["requires"])]
     assert isinstance(value, dict)
     return Operator(
@@ -160,8 +182,10 @@ def _operator(value: Json) -> Operator:
         produces=tuple(_texts(value["produces"])),
         cost_micro_usd=shapes.count(value, "cost_micro_usd"),
         time_ms=shapes.count(value, "time_ms"),
-        # What was asked of an earlier version has none.
-        number=shapes.count(value, "number") if "number" in value else 0,
+        # What was asked of an earlier version has it in the name alone.
+        number=shapes.count(value, "number")
+        if "number" in value
+        else int(name.partition("#")[2] or 0),
     )
 
 

@@ -61,7 +61,7 @@ class Run:
     def __init__(self, world: World, row: Execution) -> None:
         self.row = row
         self.held = commitments.transition(world.ledger, row.execution_id)
-        first = world.ledger.event(row.requested_seq)
+        first = world.ledger.event_of(row.execution_id, row.requested_seq, "execution.requested")
         self.requested = first.data
         self.begin = first.at
         self.settled: Data | None = None

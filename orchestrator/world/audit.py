@@ -30,8 +30,10 @@ _HEADER = (
 )
 
 
-def problem(ledger: Ledger, progress: Callable[[int], None] = lambda _: None) -> str | None:
-    """Say what is wrong with a ledger, or None if nothing is.
+def problem(
+    ledger: Ledger, progress: Callable[[int], None] = lambda _: None
+) -> ContractError | None:
+    """What is wrong with a ledger, with what mends it, or None if nothing is.
 
     Args:
         ledger: An open ledger, in no transaction.
@@ -48,25 +50,27 @@ def problem(ledger: Ledger, progress: Callable[[int], None] = lambda _: None) ->
     except ContractError as error:
         if error.reason != "world_corrupt":
             raise
-        return error.message
+        # A new one: the other holds on to what is read, and that keeps the scratch file locked.
+        return ContractError(error.code, error.reason, error.message)
     finally:
         file.run("DETACH DATABASE scratch")
 
 
-def _problems(ledger: Ledger, progress: Callable[[int], None]) -> Generator[str]:
+def _problems(ledger: Ledger, progress: Callable[[int], None]) -> Generator[ContractError]:
     file = ledger.file
     for pragma, wanted in _HEADER:
         [value] = file.row(f"PRAGMA main.{pragma}") or [None]
         if value != wanted:
-            yield f"{pragma} is {value!a}, not {wanted!a}"
+            yield file.corrupt(f"{pragma} is {value!a}, not {wanted!a}")
     for (words,) in file.select("PRAGMA main.integrity_check(1)"):
         if words != "ok":
-            yield f"SQLite's integrity check: {words!a}"
-    if list(file.select(_SCHEMA)) != _own_schema():
-        yield "the schema is not the one of a ledger"
+            yield file.corrupt(f"SQLite's integrity check: {words!a}")
+    if (schema := list(file.select(_SCHEMA))) != _own_schema():
+        said = "the schema is not the one of a ledger"
+        yield file.stale(said) if _kept(schema) == _kept(_own_schema()) else file.corrupt(said)
     for cid, data in ledger.ahead():
         if digests.of_bytes(data) != cid:
-            yield f"what was written ahead as {cid!a} has another hash"
+            yield file.corrupt(f"what was written ahead as {cid[:100]!a} has another hash")
     yield from _refolded(ledger, progress)
     for table in TABLES:
         yield from _differences(ledger, table)
@@ -83,13 +87,18 @@ def _own_schema() -> list[tuple[object, ...]]:
         connection.close()
 
 
-def _refolded(ledger: Ledger, progress: Callable[[int], None]) -> Iterator[str]:
+def _kept(schema: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """The tables that are not made anew when the events are folded again."""
+    return [row for row in schema if row[:2] in (("table", "events"), ("table", "ahead"))]
+
+
+def _refolded(ledger: Ledger, progress: Callable[[int], None]) -> Iterator[ContractError]:
     """Verify every event and fold it into the scratch schema."""
     projections = Projections(ledger.file.connection, "scratch")
     ledger.head()  # what is numbered beyond it is no event that is read below
     for (least,) in ledger.file.select("SELECT min(seq) FROM events WHERE seq < 1"):
         if least is not None:
-            yield f"no event may be numbered {least}"
+            yield ledger.file.corrupt(f"no event may be numbered {least}")
     try:
         projections.create()
         for event in ledger.events():
@@ -98,10 +107,10 @@ def _refolded(ledger: Ledger, progress: Callable[[int], None]) -> Iterator[str]:
     except ledger_file.ERRORS as error:
         raise ledger.file.translated(error) from None
     except ValueError as error:  # an illegal move
-        yield str(error)
+        yield ledger.file.corrupt(str(error))
 
 
-def _differences(ledger: Ledger, table: str) -> Iterator[str]:
+def _differences(ledger: Ledger, table: str) -> Iterator[ContractError]:
     """Where a table differs from its fold: the first row, by its key."""
     stored, folded = (
         ledger.file.select(f"SELECT * FROM {schema}.{table} ORDER BY 1")  # noqa: S608
@@ -111,7 +120,9 @@ def _differences(ledger: Ledger, table: str) -> Iterator[str]:
         one, other = next(stored, None), next(folded, None)
         if one != other:
             key = min(row[0] for row in (one, other) if row is not None)
-            yield f"the table {table} is not the fold of the events, first at {key!a}"
+            yield ledger.file.stale(
+                f"the table {table} is not the fold of the events, first at {key!a}"
+            )
         if one is None or other is None:
             return
 

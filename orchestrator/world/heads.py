@@ -34,6 +34,7 @@ FILE = ledger_file.HEAD
 SCHEMA = "v1"
 FILE_BYTES_MAX = 65_536  # of a head or a key; each has a few hundred
 SIGNATURE_BYTES = 64
+_MEND = f"restore {FILE} from a copy, or move it away and verify the ledger without it"
 
 
 class PublicKey:
@@ -110,17 +111,33 @@ def read_public_key(path: str) -> PublicKey:
     return PublicKey(key)
 
 
-def read(path: str, *, own: bool = False) -> Document:
+def read(path: str) -> Document:
     """Read a head from a file; ``problem`` judges it.
-
-    Args:
-        path: The file.
-        own: Whether it lies beside the ledger, where a pipe is nobody's to wait for.
 
     Raises:
         ContractError: ``ERR_INPUTS``: ``unreadable_file``, or what keeps it from being JSON.
     """
-    return parse_object(_read(path, _at_once if own else None), f"the head {path!a}")
+    return parse_object(_read(path), f"the head {path!a}")
+
+
+def own(ledger: Ledger) -> Document | None:
+    """The head beside a ledger, if there is one; ``problem`` judges it.
+
+    Raises:
+        ContractError: ``ERR_INPUTS``: ``world_corrupt``: what has its name is none;
+            ``unreadable_file``: of what is in it nothing is known.
+    """
+    path = os.path.join(ledger.folder, FILE)
+    if not os.path.lexists(path):
+        return None
+    if not os.path.exists(path):  # what is replaced or ignored here would be evidence
+        raise ledger.file.corrupt(f"{FILE} is a link that leads nowhere", _MEND)
+    try:
+        return parse_object(_read(path, _at_once), f"the head {path!a}")
+    except ContractError as error:
+        if error.reason == "unreadable_file":
+            raise
+        raise ledger.file.corrupt(error.message, _MEND) from None
 
 
 def publish(ledger: Ledger, key: SigningKey | None, at: str) -> Document:
@@ -142,8 +159,7 @@ def publish(ledger: Ledger, key: SigningKey | None, at: str) -> Document:
     try:
         with durable.Lock(ledger.folder, shared=False):
             document = _document(ledger, key, at)
-            if os.path.exists(path):
-                standing = _standing(ledger, path, key)
+            if (standing := _standing(ledger, key)) is not None:
                 same = all(standing[name] == document[name] for name in ("count", "key"))
                 if same or (key is None and standing["key"] is not None):
                     return standing
@@ -161,9 +177,7 @@ def check(ledger: Ledger) -> None:
     Raises:
         ContractError: ``ERR_INPUTS``: ``world_corrupt``, or ``unreadable_file``.
     """
-    path = os.path.join(ledger.folder, FILE)
-    if os.path.exists(path):
-        _standing(ledger, path, None)
+    _standing(ledger, None)
 
 
 def problem(ledger: Ledger, document: Json, key: PublicKey | None) -> str | None:
@@ -193,16 +207,12 @@ def problem(ledger: Ledger, document: Json, key: PublicKey | None) -> str | None
     return None
 
 
-def _standing(ledger: Ledger, path: str, key: SigningKey | None) -> Document:
-    """The head that is there, which must be one of this chain."""
-    try:
-        document = read(path, own=True)
-    except ContractError as error:
-        if error.reason == "unreadable_file":
-            raise  # of what is in it nothing is known
-        raise ledger.file.corrupt(error.message) from None
-    own = key is not None and document.get("key") == key.public.id
-    found = problem(ledger, document, key.public if key is not None and own else None)
+def _standing(ledger: Ledger, key: SigningKey | None) -> Document | None:
+    """The head that is there, if one is, which must be one of this chain."""
+    if (document := own(ledger)) is None:
+        return None
+    is_ours = key is not None and document.get("key") == key.public.id
+    found = problem(ledger, document, key.public if key is not None and is_ours else None)
     if found is not None:
         raise ledger.file.corrupt(f"{FILE}: {found}")
     return document

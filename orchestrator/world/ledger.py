@@ -138,7 +138,21 @@ class Ledger:
         """An event that the ledger must have, verified against the one before."""
         for event in self.events(after=seq - 1, until=seq):
             return event
+        count = self.head().count
+        if seq > count:
+            raise self.file.stale(f"a table names event {seq}, and the ledger has {count}")
         raise self.file.corrupt(f"the ledger has no event {seq}")
+
+    def event_of(self, execution_id: str, seq: int, type_: str) -> Event:
+        """An event of an execution, by the number and for the type that a table says.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_corrupt``: it is another one.
+        """
+        event = self.event(seq)
+        if event.type != type_ or event.data["execution_id"] != execution_id:
+            raise self.file.stale(f"a table takes event {seq} for {type_} of {execution_id}")
+        return event
 
     def events(self, after: int = 0, until: int = SEQ_MAX) -> Iterator[Event]:
         """Events in order, each verified against the one before; memory stays flat.
@@ -166,7 +180,7 @@ class Ledger:
     def artifact(self, path: str) -> Artifact | None:
         """What lies at a canonical world path."""
         row = self.file.row("SELECT * FROM artifacts WHERE path = ?", path)
-        return None if row is None else Artifact(*row)
+        return None if row is None else self.file.record(Artifact, row)
 
     def artifacts_at(self, paths: Collection[str]) -> dict[str, Artifact]:
         """What lies at some canonical world paths, by path: one look for all of them."""
@@ -174,7 +188,7 @@ class Ledger:
             f"SELECT * FROM artifacts WHERE path IN ({', '.join('?' * len(paths))})",  # noqa: S608
             *paths,
         )
-        return {row[0]: Artifact(*row) for row in rows}
+        return {row[0]: self.file.record(Artifact, row) for row in rows}
 
     def artifacts(self, folder: str = "/") -> Iterator[Artifact]:
         """What lies under a folder (with its slash), sorted by path."""
@@ -183,12 +197,12 @@ class Ledger:
             folder,
             prefix_end(folder),
         )
-        return (Artifact(*row) for row in rows)
+        return (self.file.record(Artifact, row) for row in rows)
 
     def execution(self, execution_id: str) -> Execution | None:
         """An execution by its id."""
         row = self.file.row("SELECT * FROM executions WHERE execution_id = ?", execution_id)
-        return None if row is None else Execution(*row)
+        return None if row is None else self.file.record(Execution, row)
 
     def has_transition(self, execution_id: str) -> bool:
         """Whether an execution is a step of a plan; ``commitments`` tells which."""
@@ -198,12 +212,12 @@ class Ledger:
     def executions(self) -> Iterator[Execution]:
         """Every execution, sorted by id."""
         rows = self.file.select("SELECT * FROM executions ORDER BY execution_id")
-        return (Execution(*row) for row in rows)
+        return (self.file.record(Execution, row) for row in rows)
 
     def running(self) -> list[Execution]:
         """The executions that have begun and not ended, sorted by id."""
         rows = self.file.select(f"{_RUNNING} ORDER BY execution_id")
-        return [Execution(*row) for row in rows]
+        return [self.file.record(Execution, row) for row in rows]
 
     def running_around(self, write_prefix: str) -> Iterator[Execution]:
         """The executions that run and whose write prefix is in this one, or around it."""
@@ -219,16 +233,17 @@ class Ledger:
             prefix_end(write_prefix),
             *around,
         )
-        return (Execution(*row) for row in rows)
+        return (self.file.record(Execution, row) for row in rows)
 
     def goal(self, name: str) -> Goal | None:
         """A goal by its name."""
         row = self.file.row("SELECT * FROM goals WHERE name = ?", name)
-        return None if row is None else Goal(*row)
+        return None if row is None else self.file.record(Goal, row)
 
     def goals(self) -> Iterator[Goal]:
         """Every goal, sorted by name."""
-        return (Goal(*row) for row in self.file.select("SELECT * FROM goals ORDER BY name"))
+        rows = self.file.select("SELECT * FROM goals ORDER BY name")
+        return (self.file.record(Goal, row) for row in rows)
 
     def by_memo(self, memo_key: str) -> Execution | None:
         """The execution of a memo key that succeeded last."""
@@ -237,7 +252,7 @@ class Ledger:
             " AND status = 'success' ORDER BY settled_seq DESC LIMIT 1",
             memo_key,
         )
-        return None if row is None else Execution(*row)
+        return None if row is None else self.file.record(Execution, row)
 
     def cids(self) -> set[str]:
         """Every content id that something known refers to: visible artifacts and envelopes."""

@@ -10,7 +10,7 @@ import os
 import sqlite3
 
 from orchestrator.world import chain, durable, facts
-from orchestrator.world.projections import Projections
+from orchestrator.world.projections import INDEXES, TABLES, Projections
 from processors.protocol.errors import ContractError, inputs_error
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchestrator.world.chain import Event
+    from orchestrator.world.records import Record
     from processors.protocol.canonical import Json
 
 NAME = "ledger.sqlite3"
@@ -62,6 +63,11 @@ ERRORS = (sqlite3.Error, UnicodeDecodeError)
 INSERT = "INSERT INTO events VALUES (?, ?, ?)"
 INSERT_AHEAD = "INSERT INTO ahead VALUES (?, ?, ?)"
 DELETE_AHEAD = "DELETE FROM ahead WHERE seq <= ?"
+
+# What mends a ledger: events are told by nothing else, and all else is told by the events.
+_RESTORE = "restore the ledger from a copy"
+_GONE = ("no such table", "no such index")  # SQLite's words
+_FOLD_AGAIN = "world rebuild folds the tables again from the events"
 
 
 class LedgerFile:
@@ -118,9 +124,27 @@ class LedgerFile:
         except ERRORS as error:
             raise self.translated(error) from None
 
-    def corrupt(self, why: str) -> ContractError:
+    def record[R: Record](self, kind: type[R], row: tuple[object, ...]) -> R:
+        """A row of a projection as a value.
+
+        Raises:
+            ContractError: ``ERR_INPUTS`` / ``world_corrupt``: no event made it, so the table was
+                damaged or written to.
+        """
+        if len(row) != len(kind.__slots__):
+            raise self.stale(f"the table {kind.TABLE} has {len(row)} columns")
+        found = kind(*row)
+        if not found.fits():
+            raise self.stale(f"the table {kind.TABLE} holds what no event says, at {row[0]!a}")
+        return found
+
+    def corrupt(self, why: str, remedy: str = _RESTORE) -> ContractError:
         """The error that says that this ledger is not what was written."""
-        return _corrupt(self.folder, why)
+        return _corrupt(self.folder, why, remedy)
+
+    def stale(self, why: str) -> ContractError:
+        """The error that says that a projection is not the fold of the events."""
+        return _corrupt(self.folder, why, _FOLD_AGAIN)
 
     def translated(self, error: Exception) -> Exception:
         """The error of the table that an error of SQLite is."""
@@ -279,7 +303,9 @@ def _translated(error: Exception, folder: str) -> Exception:
         )
     if code in _UNWRITABLE:
         return inputs_error("world_unwritable", f"world {folder!a}: {error}{_hint(error, folder)}")
-    return _corrupt(folder, f"{NAME}: {error}")
+    kind, _, name = str(error).partition(": ")
+    is_told = kind in _GONE and name.removeprefix("main.") in (*TABLES, *INDEXES)
+    return _corrupt(folder, f"{NAME}: {error}", _FOLD_AGAIN if is_told else _RESTORE)
 
 
 def _hint(error: Exception, folder: str) -> str:
@@ -288,14 +314,15 @@ def _hint(error: Exception, folder: str) -> str:
         return f"; its path has {size} bytes, and SQLite takes {FOLDER_BYTES_MAX}"
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
         return "; no room for what its readers and writers share (disk full, quota or ulimit -f)"
+    if not os.access(folder, os.W_OK):  # a system that is mounted read-only says so too
+        return (
+            "; the folder cannot be written, which takes reading too: copy it whole to where it can"
+        )
     return ""
 
 
-def _corrupt(folder: str, why: str) -> ContractError:
-    return inputs_error(
-        "world_corrupt",
-        f"world {folder!a}: {why}. Nothing was changed; restore the ledger from a copy",
-    )
+def _corrupt(folder: str, why: str, remedy: str = _RESTORE) -> ContractError:
+    return inputs_error("world_corrupt", f"world {folder!a}: {why}. Nothing was changed; {remedy}")
 
 
 _UNWRITABLE = frozenset(

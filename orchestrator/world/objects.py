@@ -222,7 +222,11 @@ class Objects:
         """
         for cid, data in ahead:
             if digests.of_bytes(data) != cid:
-                raise self._corrupt(cid, "that were written ahead are others")
+                raise inputs_error(
+                    "world_corrupt",
+                    f"world {self._world!a}: what was written ahead as {cid[:100]!a} has another"
+                    " hash; restore the ledger from a copy",
+                )
         self.put_back(ahead)
         files = sorted({self.path(cid) for cid, _ in ahead})
         folders = sorted({os.path.dirname(file) for file in files})

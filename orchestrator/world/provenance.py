@@ -108,10 +108,16 @@ def _execution(ledger: Ledger, execution_id: str) -> Account:
         if account["status"] is None:
             raise inputs_error("unknown_artifact", f"the world has no execution {execution_id!a}")
         if account["status"] != why.REFUSED:
-            raise ledger.file.corrupt(f"the table executions lacks {execution_id}")
+            raise ledger.file.stale(f"the table executions lacks {execution_id}")
         return account
+    ledger.event_of(execution_id, row.requested_seq, "execution.requested")
     events = ledger.events(row.requested_seq - 1, row.settled_seq or SEQ_MAX)
     account = why.explain(execution_id, events)
+    if row.settled_seq is not None and account["status"] != row.status:
+        raise ledger.file.stale(
+            f"the table executions says {row.status} of {execution_id}, and the events"
+            f" up to {row.settled_seq} say {account['status'] or 'nothing'}"
+        )
     if row.status == fold.REUSED:  # the same key is the same pre-image
         account["memo"] = _execution(ledger, shapes.text(account, "origin"))["memo"]
     account["artifacts"] = {

@@ -6,14 +6,11 @@ that it hangs together, so the verdict says how many events are behind no head.
 
 from __future__ import annotations
 
-import os
-
 from orchestrator.world import audit, heads
 from orchestrator.world.heads import PublicKey
 from orchestrator.world.ledger import Ledger
 from processors.protocol import shapes
 from processors.protocol.canonical import Json
-from processors.protocol.errors import ContractError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,12 +36,14 @@ def verify(
             ``unreadable_file``, or what keeps a copy from being JSON.
     """
     seen = _Last(progress)
-    if (found := audit.problem(ledger, seen)) is not None:
-        raise ledger.file.corrupt(found)
+    if (wrong := audit.problem(ledger, seen)) is not None:
+        raise wrong
     given = {name: heads.read(name) for name in copies}
     judged: list[Json] = []
     reached = 0
-    for name, document in {**_own(ledger), **given}.items():
+    own = heads.own(ledger)
+    beside = {} if own is None else {heads.FILE: own}
+    for name, document in {**beside, **given}.items():
         if (found := heads.problem(ledger, document, key)) is not None:
             raise ledger.file.corrupt(f"{name}: {found}")
         text = name.encode("utf-8", "backslashreplace").decode("utf-8")  # it may be none (PEP 383)
@@ -73,19 +72,6 @@ class _Last:
     def __call__(self, seq: int) -> None:
         self.seq = seq
         self._progress(seq)
-
-
-def _own(ledger: Ledger) -> dict[str, dict[str, Json]]:
-    """The head beside the ledger, if one was published."""
-    path = os.path.join(ledger.folder, heads.FILE)
-    if not os.path.lexists(path):
-        return {}
-    try:
-        return {heads.FILE: heads.read(path, own=True)}
-    except ContractError as error:
-        if error.reason == "unreadable_file":
-            raise  # of what is in it nothing is known
-        raise ledger.file.corrupt(error.message) from None
 
 
 def _told(document: dict[str, Json], key: PublicKey | None) -> dict[str, Json]:

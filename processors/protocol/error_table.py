@@ -147,7 +147,7 @@ ERRORS: tuple[Row, ...] = (
     _inputs(
         "world_corrupt",
         "what the world holds is not what was written: ledger, its export, head or bytes",
-        "verify the ledger, then restore what the message names from a copy",
+        "verify the ledger, then mend what the message names as it says",
     ),
     _inputs(
         "world_format",

@@ -120,8 +120,11 @@ EVENTS: dict[str, Event] = {
     "debug.traceback": Event(
         "with --debug: one frame of an error nobody foresaw, outermost first", {"text": is_field}
     ),
+    "execution.unanswered": Event(
+        "stdout did not take the envelope, and not because its reader had gone", {"why": is_field}
+    ),
     "execution.settle": Event(
-        "the envelope is about to be printed; code and reason are null on success",
+        "the envelope is printed, or will never be; code and reason are null on success",
         {
             "status": is_field,
             "code": is_field_or_null,
@@ -140,12 +143,14 @@ MOVES: dict[str, dict[str, str]] = {
         "execution.resolved": "resolved",
         "debug.traceback": "asked",
         "execution.unrecorded": "over",
+        "execution.unanswered": "unanswered",
         "execution.settle": SETTLED,
     },
     "warned": {
         "execution.resolved": "resolved",
         "debug.traceback": "warned",
         "execution.unrecorded": "over",
+        "execution.unanswered": "unanswered",
         "execution.settle": SETTLED,
     },
     "resolved": {
@@ -154,6 +159,7 @@ MOVES: dict[str, dict[str, str]] = {
         "execution.reused": "over",
         "debug.traceback": "resolved",
         "execution.unrecorded": "over",
+        "execution.unanswered": "unanswered",
         "execution.settle": SETTLED,
     },
     "invoked": {"processor.start": "running", "adapter.invoke.error": "over"},
@@ -171,8 +177,10 @@ MOVES: dict[str, dict[str, str]] = {
     "over": {
         "debug.traceback": "over",
         "execution.unrecorded": "over",
+        "execution.unanswered": "unanswered",
         "execution.settle": SETTLED,
     },
+    "unanswered": {"execution.settle": SETTLED},
     SETTLED: {},
 }
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 # Known before anything is resolved, whatever the adapter is.
 NAMED = ("processor_ref", "adapter", "mode", "env")
 
-_UNRESOLVED = (NEW, "asked", "warned")
+# States in which nothing need be resolved; before the last one it may be.
+_UNRESOLVED = (NEW, "asked", "warned", "unanswered")
 
 # What a record takes from the context, under its name there.
 _FROM_CONTEXT = {key: "lane" if key == "env" else key for key in CONTEXT}

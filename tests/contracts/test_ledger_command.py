@@ -154,7 +154,10 @@ def test_verify_names_the_first_broken_event_and_why(
 ) -> None:
     rewrite(world, statement)
 
-    refused(ledger("verify", world=world), "world_corrupt", says)
+    answer = ledger("verify", world=world)
+    refused(answer, "world_corrupt", says)
+    for said in (says, repr(str(world)), "Nothing was changed"):
+        assert answer.message.count(said) == 1
     people = run("verify", world=world, command=LEDGER)
     assert (people.exit_code, people.stdout) == (INPUTS_EXIT, b"")
     assert says.encode() in people.stderr
@@ -425,10 +428,19 @@ def test_help_is_text_for_people_and_one_document_else(name: str, tmp_path: Path
     assert {"": "export", "verify": "--public-key", "import": "FILE"}[name] in usage
 
 
-@pytest.mark.parametrize("how", ["1>&-", "1>/dev/full", "0<&- 1>&- 2>&-"])
-@pytest.mark.parametrize("name", ["verify", "export", "tail", "stats"])
-def test_an_answer_that_nobody_gets_is_no_success(how: str, name: str, world: Path) -> None:
-    for form in ((), ("--json",)):
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("1>&-", b"error  stdout: Bad file descriptor; the answer is not whole"),
+        ("1>/dev/full", b"error  stdout: No space left on device; the answer is not whole"),
+        ("0<&- 1>&- 2>&-", b""),
+    ],
+)
+@pytest.mark.parametrize("name", ["verify", "export", "tail", "stats", "nothing"])
+def test_an_answer_that_nobody_gets_is_no_success(
+    how: str, says: bytes, name: str, world: Path
+) -> None:
+    for form in ((), ("--json",))[name == "nothing" :]:  # without it, people read a refusal
         ended = subprocess.run(
             ["/bin/sh", "-c", f'exec "$0" "$@" {how}', LEDGER, name, "--world", world, *form],
             stdin=subprocess.DEVNULL,
@@ -436,7 +448,19 @@ def test_an_answer_that_nobody_gets_is_no_success(how: str, name: str, world: Pa
             timeout=50,
             check=False,
         )
-        assert (ended.returncode, ended.stdout, ended.stderr) == (1, b"", b"")
+        assert (ended.returncode, ended.stdout) == (1, b"")
+        assert ended.stderr.startswith(says)
+        assert ended.stderr.count(b"\n") == (2 if says else 0)
+
+
+def test_whoever_has_gone_from_stdout_asks_for_no_reason(world: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start("tail", world=world, command=LEDGER, stdout=writer) as process:
+        os.close(writer)
+        _, stderr = process.communicate(timeout=50)
+
+    assert (process.returncode, stderr) == (1, b"")
 
 
 def test_a_stderr_that_is_closed_changes_nothing(world: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import resource
@@ -19,6 +20,7 @@ from tests.harness import ROOT, ZOO_COMMAND, artifacts, finish, start, zoo, zoo_
 
 FILE = "/artifacts/in/file"
 INPUTS_EXIT = 2
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 START_FILE = ZOO_COMMAND.parent / "run_processor.tree" / "start.py"
 
 
@@ -172,6 +174,36 @@ def test_a_file_system_without_room_is_named_as_the_cause(tmp_path: Path) -> Non
     assert answer.error == ("ERR_INPUTS", "world_unwritable", INPUTS_EXIT)
     assert "no room" in answer.message
     assert world_command("ls", world=world).result["count"] == 1
+
+
+def test_a_world_that_cannot_be_written_is_named_as_the_cause(tmp_path: Path) -> None:
+    world = tmp_path / "w"
+    (tmp_path / "file").write_bytes(b"x")
+    assert world_command("put", str(tmp_path / "file"), FILE, world=world).exit_code == 0
+    world.chmod(0o555)
+
+    try:
+        for words in (("ls",), ("rm", FILE)):
+            with start(
+                *(*words, "--json"),
+                world=world,
+                command=WORLD,
+                preexec_fn=without_rights_of_root,
+            ) as process:
+                ended = finish(process, world=world)
+            answer = Answer(ended.exit_code, ended.stdout, ended.stderr)
+            assert answer.error == ("ERR_INPUTS", "world_unwritable", INPUTS_EXIT)
+            assert "the folder cannot be written" in answer.message
+            assert "copy it whole" in answer.message
+    finally:
+        world.chmod(0o755)
+    shutil.copytree(world, tmp_path / "copy")
+    assert world_command("ls", world=tmp_path / "copy").result["count"] == 1
+
+
+def without_rights_of_root() -> None:
+    """Let what is started be held by the rights of files, as whoever is not root is."""
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE)
 
 
 def test_a_head_that_cannot_be_read_is_not_called_corrupt(tmp_path: Path) -> None:

@@ -271,6 +271,25 @@ def test_nothing_is_added_to_or_collected_for_a_ledger_that_has_lost_its_end(
     assert stored(filled) == contents
 
 
+@pytest.mark.parametrize("target", ["nowhere", "head.json"])
+def test_a_head_that_is_a_link_to_nowhere_is_kept_and_told(
+    target: str, filled: Path, files: Path
+) -> None:
+    head = filled / "head.json"
+    head.unlink()
+    head.symlink_to(target)
+    count = events(filled)
+
+    for answer in (
+        put(filled, files / "b.txt", "/artifacts/other.txt"),
+        world_command("gc", world=filled),
+        ledger("verify", world=filled),
+        ledger("head", world=filled),
+    ):
+        refused(answer, "world_corrupt", "head.json is a link that leads nowhere", "move it away")
+    assert (events(filled), head.is_symlink()) == (count, True)
+
+
 def test_no_world_is_begun_where_the_head_of_one_lies(
     filled: Path, files: Path, tmp_path: Path
 ) -> None:
@@ -299,6 +318,46 @@ def test_nothing_is_collected_that_an_event_refers_to_and_a_table_does_not(fille
     world_command("rebuild", world=filled).result  # noqa: B018 - it must be a success
     assert world_command("gc", world=filled).result["count"] == 0
     assert stored(filled) == contents
+
+
+@pytest.mark.parametrize(
+    ("statement", "words", "says"),
+    [
+        ("UPDATE artifacts SET size_bytes = -5", ("ls",), "artifacts holds what no event says"),
+        ("UPDATE artifacts SET cid = 'junk'", ("ls",), "artifacts holds what no event says"),
+        ("UPDATE executions SET status = 'odd'", ("why", "e-1"), "executions holds what no event"),
+        ("UPDATE executions SET requested_seq = 1", ("why", "e-1"), "a table takes event 1 for"),
+        ("UPDATE executions SET requested_seq = 99", ("why", "e-1"), "a table names event 99"),
+        ("UPDATE executions SET settled_seq = 3", ("why", "e-1"), "the table executions says succ"),
+        ("UPDATE executions SET status = 'reused'", ("why", "e-1"), "the table executions says re"),
+        ("ALTER TABLE artifacts ADD COLUMN other TEXT", ("ls",), "artifacts has 6 columns"),
+        ("DROP TABLE artifacts", ("ls",), "no such table: artifacts"),
+        ("DELETE FROM executions", ("why", "e-1"), "the table executions lacks e-1"),
+    ],
+)
+def test_a_table_that_was_written_to_is_told_with_what_mends_it(
+    statement: str, words: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    zoo("good", "--execution-id", "e-1", world=tmp_path)
+    before = world_command("ls", world=tmp_path).items
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as connection, connection:
+        connection.execute(statement)
+
+    refused(world_command(*words, world=tmp_path), "world_corrupt", says, "world rebuild folds")
+    refused(ledger("verify", world=tmp_path), "world_corrupt", "world rebuild folds")
+    world_command("rebuild", world=tmp_path).result  # noqa: B018 - it must be a success
+    assert world_command("ls", world=tmp_path).items == before
+    assert ledger("verify", world=tmp_path).result
+
+
+def test_what_was_written_ahead_as_no_content_id_is_told(filled: Path) -> None:
+    with closing(sqlite3.connect(filled / "ledger.sqlite3")) as connection, connection:
+        connection.execute("INSERT INTO ahead VALUES (2, 'junk', x'00')")
+
+    says = "what was written ahead as 'junk' has another hash"
+    refused(world_command("gc", world=filled), "world_corrupt", says)
+    [lost] = [event for event in zoo("good", world=filled).events if "unrecorded" in event["event"]]
+    assert (lost["code"], lost["reason"]) == ("ERR_INPUTS", "world_corrupt")
 
 
 def test_ls_lists_by_segments(filled: Path, files: Path) -> None:

@@ -568,8 +568,8 @@ def test_the_audit_finds_what_is_wrong(ledger: Ledger, words: str, statements: l
     with Ledger(ledger.folder, make=False) as found:
         problem = audit.problem(found)
         assert problem is not None
-        assert words in problem
-        assert audit.problem(found) == problem
+        assert words in problem.message
+        assert str(audit.problem(found)) == str(problem)
 
 
 def test_the_audit_says_how_far_it_is(ledger: Ledger) -> None:

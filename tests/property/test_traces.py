@@ -52,10 +52,11 @@ LETTERS = {
     "N": "execution.recorded",
     "U": "execution.reused",
     "X": "execution.unrecorded",
+    "Q": "execution.unanswered",
     "Z": "execution.settle",
 }
 RAN = "P(L|CL*V)*D?(OT(K|E)|E)"
-ORACLE = re.compile(f"SB*(WB*)?(X[BX]*|RB*((A({RAN}|E)|N|U|X)[BX]*)?)?Z")
+ORACLE = re.compile(f"SB*(WB*)?(X[BX]*|RB*((A({RAN}|E)|N|U|X)[BX]*)?)?Q?Z")
 WORD = st.text("".join(LETTERS), max_size=16)
 TRACE = st.from_regex(ORACLE, fullmatch=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from orchestrator.goals import planner
@@ -40,10 +42,21 @@ def test_what_existed_is_what_a_fold_of_the_events_says() -> None:
             elif change.name == "drop":
                 expected = {path for path in expected if not path.startswith(first)}
 
-    found = certificates.paths_of(events)
+    read: list[int] = []
 
-    assert found == sorted(path for path in expected if path.startswith("/artifacts/"))
-    assert len(found) > 50
+    def told(after: int, until: int) -> list[Event]:
+        read.append(until - after)
+        return events[after:until]
+
+    existing = certificates.Existing(told)
+    counts = [0, 60, 60, 170, 200]
+    found = [list(existing.after(count)) for count in counts]
+
+    assert found[-1] == sorted(path for path in expected if path.startswith("/artifacts/"))
+    assert len(found[-1]) > 50
+    assert sum(read) == 200  # many certificates read the events once
+    assert existing.after(60) == found[1]
+    assert [certificates.Existing(told).after(count) for count in counts] == found
 
 
 @pytest.mark.parametrize(
@@ -71,7 +84,9 @@ def test_a_certificate_is_checked_from_its_question_and_what_existed(
     assert certificates.problem(answer.document, other) is not None
 
 
-def test_steps_that_are_spelled_out_are_told_apart_again() -> None:
+@pytest.mark.parametrize("earlier", [False, True])
+def test_steps_that_are_spelled_out_are_told_apart_again(earlier: bool) -> None:  # noqa: FBT001
+    ways = [(f"stage{at + 1}", f"stage{at}") for at in range(12)]  # 10 is before 2 as a text
     spelled = [
         Operator(
             ref="doc/copy@1",
@@ -81,21 +96,24 @@ def test_steps_that_are_spelled_out_are_told_apart_again() -> None:
             time_ms=2,
             number=number,
         )
-        for number, (start, end) in enumerate([("second", "third"), ("first", "second")], 1)
+        for number, (start, end) in enumerate(ways, 1)
     ]
-    facts = ["/artifacts/first/a/outputs/a"]
+    facts = ["/artifacts/stage12/a/outputs/a"]
     task = Task(
         goal="g",
         head=HEAD,
         operators=spelled,
         facts=facts,
-        wants=[Exists("/artifacts/third/a/outputs/a")],
+        wants=[Exists("/artifacts/stage0/a/outputs/a")],
         transitions=[each.name for each in spelled],
     )
     answer = planner.plan(task)
     assert isinstance(answer, planner.NoPlan)
+    asked = json.loads(canonical(certificates.question(task, ())))
+    for each in asked["operators"] if earlier else ():
+        del each["number"]
 
-    again = certificates.task_of(certificates.question(task, ()), HEAD, facts)
+    again = certificates.task_of(asked, HEAD, facts)
 
-    assert [each.name for each in again.operators] == [each.name for each in task.operators]
+    assert again.operators == task.operators
     assert certificates.problem(answer.document, again) is None

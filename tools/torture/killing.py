@@ -95,7 +95,7 @@ def judge(folder: str, acknowledged: set[str]) -> Iterator[str]:
     """What is wrong with a world, as one finds it who knows what was acknowledged."""
     with Ledger(folder, make=True) as ledger:
         if (found := audit.problem(ledger)) is not None:
-            yield found
+            yield found.message
         head = os.path.join(folder, heads.FILE)
         if os.path.exists(head):
             problem = heads.problem(ledger, heads.read(head), None)
