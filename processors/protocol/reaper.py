@@ -27,6 +27,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 _runs: dict[int, str] = {}  # the children that are being run now, and their attempts
 
+_ending: set[str] = set()  # attempts whose child was waited for, and whose orphans are being ended
+
 _adopters: list[int] = []  # the process that orphans go to; a fork of it has to ask for itself
 
 _prctls: list[Callable[..., int]] = []  # prctl(2), once it was looked up
@@ -82,6 +84,14 @@ def end_orphans(pid: int, others: Collection[int]) -> bool:
         Whether nothing is left; False when ``END_S_MAX`` was not enough.
     """
     attempt = _runs.pop(pid)
+    _ending.add(attempt)
+    try:
+        return _end_orphans(attempt, others)
+    finally:
+        _ending.discard(attempt)
+
+
+def _end_orphans(attempt: str, others: Collection[int]) -> bool:
     deadline = time.monotonic() + END_S_MAX
     while left := _orphans(attempt, others):
         if time.monotonic() > deadline:
@@ -119,12 +129,12 @@ def children() -> list[int]:
 
 
 def _is_of_another(orphan: int, attempt: str) -> bool:
-    """Whether an orphan belongs to another child that still runs.
+    """Whether an orphan belongs to another child, which still runs or whose orphans are ended now.
 
     By its session, which is named after that child; one that has left it says so by its mark, which
     cannot be read at the moment that a program takes another one's place.
     """
-    if not _runs:
+    if not _runs and _ending == {attempt}:
         return False
     try:
         if os.getsid(orphan) in _runs:
@@ -132,7 +142,7 @@ def _is_of_another(orphan: int, attempt: str) -> bool:
     except ProcessLookupError:
         return False  # it is gone
     mark = marks.attempt_of(orphan)
-    return mark != attempt and mark in _runs.values()
+    return mark != attempt and (mark in _ending or mark in _runs.values())
 
 
 def _end(orphan: int) -> None:
