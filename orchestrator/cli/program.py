@@ -163,6 +163,8 @@ def _answer(find: Callable[[], Command], argv: list[str], meta: Result, skipped:
             output.print_lines(lines)
     except output.UnreadError as error:
         return output.unread(error)
+    except _StoppedError as stopped:  # while the answer was printed, and there is only one
+        return _refuse(stopped.error, meta, as_json=False)
     return EXIT_OK
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -52,8 +52,17 @@ def command(act: Callable[[int], None], signum: int) -> Command:
     return Command("look", "look at an artifact", (), perform, alone=True)
 
 
-@pytest.mark.parametrize("act", [read, judge])
-@pytest.mark.parametrize(
+def run(command: Command, *words: str) -> int:
+    """Run a command in this process, which has its own signal handlers back afterwards."""
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+    try:
+        return program.run_alone(command, [*words])
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+every_signal = pytest.mark.parametrize(
     ("signum", "reason", "status"),
     [
         (signal.SIGINT, "interrupted", 130),
@@ -61,6 +70,10 @@ def command(act: Callable[[int], None], signum: int) -> Command:
         (signal.SIGHUP, "terminated", 143),
     ],
 )
+
+
+@pytest.mark.parametrize("act", [read, judge])
+@every_signal
 def test_a_signal_is_never_taken_for_what_cannot_be_read_or_judged(
     act: Callable[[int], None],
     signum: int,
@@ -68,12 +81,26 @@ def test_a_signal_is_never_taken_for_what_cannot_be_read_or_judged(
     status: int,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    before = {each: signal.getsignal(each) for each in SIGNALS}
-    try:
-        found = program.run_alone(command(act, signum), ["--json"])
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+    found = run(command(act, signum), "--json")
 
     answer = json.loads(capfd.readouterr().out)
     assert (found, answer["status"], answer["error"]["reason"]) == (status, "error", reason)
+
+
+@every_signal
+def test_a_signal_while_the_answer_is_printed_gives_no_second_one(
+    signum: int, reason: str, status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def lines() -> Iterator[str]:
+        yield "the first line"
+        signal.raise_signal(signum)
+        yield "the second line"
+
+    def perform(_: Call) -> tuple[dict[str, Json], Iterator[str]]:
+        return {}, lines()
+
+    found = run(Command("look", "look at an artifact", (), perform, alone=True))
+
+    printed = capfd.readouterr()
+    assert (found, printed.out) == (status, "the first line\n")
+    assert f"ERR_ADAPTER_INVOCATION / {reason}" in printed.err
