@@ -1,4 +1,7 @@
-"""``explain``: from a goal to each of its predicates, and to the facts that make these true."""
+"""``explain``: from a goal to each of its predicates, and to the facts that make these true.
+
+Without a goal's name it tells which goals a world has, and how each stood when it was judged last.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from orchestrator.world.world import World
 from processors.protocol.canonical import Json
 
 SUMMARY = "show what proves a goal, down to the events of the ledger"
-FLAGS = (Flag("GOAL", "", "the goal's name", required=True),)
+FLAGS = (Flag("GOAL", "", "the goal's name; without it every goal of the world is listed"),)
 
 
 def main(argv: list[str], _: str) -> int:
@@ -19,8 +22,12 @@ def main(argv: list[str], _: str) -> int:
 
 
 def _explain(call: Call) -> tuple[dict[str, Json], list[str]]:
+    name = call.given.get("GOAL")
     with World(call.world, make=False) as world:
-        tree = explanation.of(world, call.given.require("GOAL"))
+        if name is None:
+            found = explanation.goals(world.ledger)
+            return found, explanation.goal_lines(found)
+        tree = explanation.of(world, name)
     return tree, explanation.lines(tree)
 
 

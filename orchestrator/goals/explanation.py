@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from orchestrator.goals.goal import Stated
     from orchestrator.goals.snapshot import Snapshot
+    from orchestrator.world.ledger import Ledger
     from orchestrator.world.world import World
 
     type Data = dict[str, Json]
@@ -40,6 +41,25 @@ def of(world: World, name: str) -> Data:
             "head": {"count": seen.head.count, "hash": seen.head.hash},
             "predicates": [_predicate(world, stated, seen) for stated in goal.proving],
         }
+
+
+def goals(ledger: Ledger) -> Data:
+    """Every goal of a world and how it stood when it was judged last, sorted by name."""
+    return {
+        "goals": [
+            {"name": each.name, "status": each.status, "judged": each.judged_seq}
+            for each in ledger.goals()
+        ]
+    }
+
+
+def goal_lines(found: Data) -> list[str]:
+    """The goals for people."""
+    lines = []
+    for each in _items(found, "goals"):
+        when = "" if each["judged"] is None else f" as of event {each['judged']}"
+        lines.append(f"{each['name']}  {each['status']}{when}")
+    return lines or ["no goals"]
 
 
 def standing_words(status: str, judged_seq: int | None, untrue: Sequence[str]) -> tuple[str, str]:

@@ -7,6 +7,8 @@ more. What is written down is decided by ``decide``, which is pure.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from orchestrator.goals import goal as goals
 from orchestrator.goals import judging, snapshot
 from orchestrator.goals.predicates import goal as goal_family
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     type Fact = tuple[str, dict[str, Json]]
 
+GOALS_NAMED_MAX = 8  # in a message; ``explain`` names them all
 ROUNDS_MAX = 5  # how often the world may change while a goal is judged
 
 
@@ -84,7 +87,10 @@ def find(world: World, name: str) -> Goal:
     """
     found = _kept(world, name)
     if found is None:
-        raise inputs_error("unknown_goal", f"the world has no goal {name}")
+        there = [each.name for each in islice(world.ledger.goals(), GOALS_NAMED_MAX + 1)]
+        more = ", ..." if len(there) > GOALS_NAMED_MAX else ""
+        listed = ", ".join(there[:GOALS_NAMED_MAX]) + more or "none"
+        raise inputs_error("unknown_goal", f"the world has no goal {name!a}; it has {listed}")
     return found
 
 

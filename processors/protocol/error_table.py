@@ -125,7 +125,7 @@ ERRORS: tuple[Row, ...] = (
         "a predicate is not true, and there is nothing more to make for it",
         "see what the predicate looks at; correct the goal or what was brought in",
     ),
-    _inputs("unknown_goal", "a goal that the world does not have is named", "declare it first"),
+    _inputs("unknown_goal", "a goal that the world does not have is named", "achieve it first"),
     _inputs(
         "goal_cycle", "a goal rests on goals that rest on it", "take goal.satisfied out of one"
     ),

@@ -82,6 +82,23 @@ def test_a_goal_that_the_world_does_not_have_is_not_explained(tmp_path: Path) ->
     found = call(EXPLAIN, "made", world=tmp_path / "w")
 
     assert found.error == ("ERR_INPUTS", "unknown_goal", 2)
+    assert found.message.endswith("no goal 'made'; it has none")
+
+
+def test_the_goals_of_a_world_are_listed(tmp_path: Path) -> None:
+    put(tmp_path / "w")
+    before = call(EXPLAIN, world=tmp_path / "w").result
+    achieve(goal_file(tmp_path, LAST, name="one"), world=tmp_path / "w").result  # noqa: B018
+    satisfied = types(tmp_path / "w").index("goal.satisfied") + 1
+
+    listed = call(EXPLAIN, world=tmp_path / "w").result
+    shown = run(world=tmp_path / "w", command=EXPLAIN)
+    other = call(EXPLAIN, "two", world=tmp_path / "w")
+
+    assert before == {"goals": []}
+    assert listed == {"goals": [{"name": "one", "status": "satisfied", "judged": satisfied}]}
+    assert shown.stdout.decode() == f"one  satisfied as of event {satisfied}\n"
+    assert other.message.endswith("no goal 'two'; it has one")
 
 
 def test_a_goal_that_has_turned_false_is_not_explained_as_satisfied_now(tmp_path: Path) -> None:
