@@ -135,9 +135,10 @@ def read_registry(root: str, processor: Processor) -> dict[str, Json]:
 
     path = os.path.join(root, processor.ref.folder, "registry.yaml")
     found = registry.load(_read_regular(path), processor.ref, ascii(path)).document()
-    given, built = found["entrypoint"], processor.registry["entrypoint"]
-    if given != built:  # else it would name a program that isn't run
-        raise _invalid(path, f"entrypoint is {given}, and {built} is what was built")
+    for name in ("runtime", "entrypoint"):
+        if found[name] != processor.registry[name]:  # else it would name a program that isn't run
+            built = processor.registry[name]
+            raise _invalid(path, f"{name} is {found[name]}, and {built} is what was built")
     return found
 
 

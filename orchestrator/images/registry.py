@@ -129,7 +129,7 @@ class Registry(_Closed):
     schema_: Literal["v1"] = Field(alias="schema")
     ref: Annotated[str, StringConstraints(pattern=f"^{REF_GRAMMAR}$")]
     summary: Text
-    runtime: Literal["python3.13"]
+    runtime: Literal["python3.13", "exec"]
     entrypoint: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9]+)?$")]
     image: Image
     inputs: dict[str, object]

@@ -91,10 +91,7 @@ FAULTS: dict[str, tuple[Place, str]] = {
     "a pin that is a number": (text(DIGEST, "digest: 0"), "image.digest"),
     "a repository with a tag": (text("tests/hostile-zoo", "tests/hostile-zoo:v1"), "no part"),
     # What another build would run.
-    "another runtime": (
-        text("runtime: python3.13", "runtime: exec"),
-        "runtime: Input should be 'python3.13'",
-    ),
+    "another runtime": (text("runtime: python3.13", "runtime: exec"), "python3.13 is what was"),
     "another program": (text("entrypoint: main.py", "entrypoint: other.py"), "main.py is what was"),
 }
 

@@ -51,7 +51,8 @@ _STARTABLE = re.compile(r"orchestrator\.(execution|images\.(processors|built))\b
 # The one module that writes a registry.yaml, and the one command that has it.
 PIN = "orchestrator/images/pin.py"
 PIN_USERS = ("orchestrator/cli/pin_processor.py", "orchestrator/images/proposal.py")
-PROCESSOR_FILES = {"__init__.py", "main.py", "provider.py", "registry.yaml", "BUILD.bazel"}
+PYTHON_FILES = {"main.py", "provider.py"}  # which nothing starts where a program is
+PROCESSOR_FILES = PYTHON_FILES | {"__init__.py", "registry.yaml", "BUILD.bazel"}
 
 _PROCESSOR = re.compile(r"processors/(?!protocol/)\w+/\w+/v\d+/(\w+)\.py")
 _MAIN = re.compile(r"processors\.(?!protocol\b)\w+\.\w+\.v\d+\.main")
@@ -273,10 +274,11 @@ def thick_processors(base: Path) -> list[str]:
     for folder in sorted((base / "processors").glob("*/*/v*")):
         names = {path.name for path in folder.iterdir() if path.name != "tree"}
         where = folder.relative_to(base)
-        found += [f"{where}/{name}: not a part" for name in sorted(names - PROCESSOR_FILES)]
-        found += [
-            f"{where}/{name}: missing" for name in ("main.py", "registry.yaml") if name not in names
-        ]
+        is_program = "runtime: exec" in _lines(folder / "registry.yaml")
+        extra = names & PYTHON_FILES if is_program else names - PROCESSOR_FILES
+        needed = {"registry.yaml"} if is_program else {"main.py", "registry.yaml"}
+        found += [f"{where}/{name}: not a part" for name in sorted(extra)]
+        found += [f"{where}/{name}: missing" for name in sorted(needed - names)]
     for module in product(base):
         if (file := _PROCESSOR.fullmatch(module.path)) is None:
             continue
@@ -289,6 +291,10 @@ def thick_processors(base: Path) -> list[str]:
             elif file[1] == "main" and not lazy and not _is_thin(name):
                 found.append(module.at(node, f"{name}: neither standard library nor protocol"))
     return found
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
 
 
 def _is_thin(name: str) -> bool:

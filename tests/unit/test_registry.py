@@ -201,10 +201,6 @@ WRONG: dict[str, tuple[Change, str]] = {
     "unknown image key": (lambda document: document["image"].update(tag="v1"), "image.tag"),
     "schema v2": (lambda document: document.update(schema="v2"), "schema"),
     "other runtime": (lambda document: document.update(runtime="python2"), "runtime"),
-    "runtime that no image can start": (
-        lambda document: document.update(runtime="exec"),
-        "runtime: Input should be 'python3.13'",
-    ),
     "entrypoint elsewhere": (lambda document: document.update(entrypoint="../x"), "entrypoint"),
     "malformed ref": (lambda document: document.update(ref="llm/chat"), "ref"),
     "empty summary": (lambda document: document.update(summary=""), "summary"),

@@ -143,6 +143,8 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
         (CHAT, "from processors.llm.chat.v1 import provider"),
         (CHAT, "from processors.llm.chat.v1.provider import complete"),
         ("processors/llm/chat/v2/__init__.py", ""),
+        ("processors/text/count/v1/registry.yaml", "runtime: python3.13"),
+        ("processors/llm/chat/v1/registry.yaml", "runtime: exec"),
     ],
     "writing_adapters": [
         (LOCAL, "def f() -> None:\n    open('x')"),
@@ -250,6 +252,7 @@ def test_every_rule_has_something_planted_against_it() -> None:
             CHAT,
             "def f() -> None:\n    from processors.llm.chat.v1 import provider",
         ),
+        ("thick_processors", "processors/text/count/v1/registry.yaml", "runtime: exec"),
         ("writing_adapters", RUN, "open('x', 'w')"),
         ("crossed_layers", "modal_app/app.py", "from processors.protocol import spawn"),
         ("stdout_writers", RUN, "import sys\nsys.stderr.write('x')\nos.write(2, b'x')"),

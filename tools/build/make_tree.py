@@ -10,13 +10,14 @@ Run by Bazel with the toolchain's interpreter; standard library only.
 from __future__ import annotations
 
 import argparse
-import os
 import py_compile
-import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
+# What the kernel starts. Bytes tell; the modes of a checkout or a build differ.
+PROGRAM_MAGIC = (b"#!", b"\x7fELF")
 
 # Left out of every tree: what only an installer needs (RECORD lists files that we do not unpack).
 _DROPPED = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
@@ -56,9 +57,15 @@ def main() -> None:
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with source.open("rb") as reader, target.open("xb") as writer:
-        shutil.copyfileobj(reader, writer)
-    target.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
+    data = source.read_bytes()
+    with target.open("xb") as writer:
+        writer.write(data)
+    target.chmod(mode_of(data))
+
+
+def mode_of(data: bytes) -> int:
+    """The permissions of a file of ours, in a tree and in a layer."""
+    return 0o755 if data.startswith(PROGRAM_MAGIC) else 0o644
 
 
 def start_text(calls: list[str]) -> str:

@@ -17,8 +17,7 @@ from tools.build import make_tree
 from tools.build.layers import Member, write_layer
 
 FOLDER = content.FOLDER.removeprefix("/")
-FILE, PROGRAM = 0o644, 0o755
-PROGRAM_MAGIC = (b"#!", b"\x7fELF")  # bytes tell; the modes of a checkout or a build differ
+FILE = 0o644
 PYTHON = "/usr/bin/python3.13"  # of the base image
 
 
@@ -52,7 +51,7 @@ def _files(given: argparse.Namespace) -> Iterator[tuple[str, int, bytes]]:
     for item in given.source:
         place, _, name = item.partition("=")
         data = Path(name).read_bytes()
-        yield f"app/{place}", PROGRAM if data.startswith(PROGRAM_MAGIC) else FILE, data
+        yield f"app/{place}", make_tree.mode_of(data), data
     for wheel in given.wheel:
         for place, data in make_tree.wheel_files(wheel):
             yield f"site-packages/{place}", FILE, data

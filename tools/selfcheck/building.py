@@ -1,4 +1,4 @@
-"""Layers: a forbidden dependency and an undeclared import are build errors."""
+"""What is a build error: a forbidden dependency, an undeclared import, another runtime."""
 
 from __future__ import annotations
 
@@ -97,3 +97,35 @@ def imports_are_declared(scratch: Scratch) -> None:
     ):
         expect(found in done.text, f"no line says {found!r}: {done.text[-1500:]}")
     expect("planted/good.py" not in done.text, "the good module was refused")
+
+
+_LINES = "tests/fixtures/processors/polyglot/lines/v1"
+_CHAT = "processors/llm/chat/v1"
+
+
+@check(
+    "a processor that starts otherwise than its registry says does not build",
+    sabotage=[
+        ("tools/build/check_registry.py", "        if seen != wanted:\n", "        if False:\n"),
+        ("tools/rules/private/processor.bzl", "if ctx.file.program else []", "if False else []"),
+        ("tools/rules/private/processor.bzl", "(main_deps == None) ==", "False =="),
+    ],
+)
+def processors_start_as_said(scratch: Scratch) -> None:
+    """A program where main.py is said, main.py where a program is said, both, and neither."""
+    given = 'program = "lines.sh",'
+    for folder, name, old, new, said in (
+        (_LINES, "registry.yaml", ": exec", ": python3.13", "line 4: runtime is python3.13"),
+        (_CHAT, "registry.yaml", ": python3.13", ": exec", "line 4: runtime is exec"),
+        (_LINES, "BUILD.bazel", given, f"{given}\n    main_deps = [],", "either main_deps or"),
+        (_LINES, "BUILD.bazel", given, "", "either main_deps or"),
+    ):
+        text = scratch.read(f"{folder}/{name}")
+        expect(text.count(old) == 1, f"{folder}/{name} does not say {old} once")
+        scratch.write(f"{folder}/{name}", text.replace(old, new))
+        done = scratch.bazel("build", f"//{folder}:v1")
+        scratch.write(f"{folder}/{name}", text)
+        expect(done.code != 0, f"{folder} builds with {new!r} for {old!r}")
+        expect(said in done.stderr, done.stderr[-800:])
+    done = scratch.bazel("build", f"//{_LINES}:v1")
+    expect(done.code == 0, f"{_LINES} does not build: {done.stderr[-800:]}")

@@ -120,7 +120,7 @@ def all_tests_declared(scratch: Scratch) -> None:
     tests = scratch.query("tests(//...) except attr(tags, '\\blint\\b', tests(//...))")
     wanted = [f"//{folder}:{name[:-3]}" for folder, _, name in (f.rpartition("/") for f in files)]
     images = scratch.query(f"tests({_IMAGES_SUITE})")
-    built = scratch.query("kind('_processor_layer rule', //processors/...)")
+    built = scratch.query("kind('_processor_layer rule', //...)")
     beside = [label.replace("_processor", "_test") for label in built]
     expect_same("the suite of the images' tests, and the images", images, beside)
     wanted = [label for label in wanted if label != _IMAGES_SUITE] + images

@@ -28,6 +28,18 @@ _CALL = [
     "main(run)",
 ]
 
+# A program of another language finds its folder and the signals as one that no interpreter started:
+# Python ignores these two, and what is ignored stays so.
+_EXEC_CALL = [
+    "import os",
+    "import signal",
+    "os.chdir(os.environ[\"TMPDIR\"])",
+    "signal.signal(signal.SIGPIPE, signal.SIG_DFL)",
+    "signal.signal(signal.SIGXFSZ, signal.SIG_DFL)",
+    "program = tree + \"/app/{place}\"",
+    "os.execv(program, [program, *sys.argv[1:]])",
+]
+
 def _check_registry(ctx):
     """Checks registry.yaml; returns what is known of it, and the processor's own copy."""
     checked = ctx.actions.declare_file("checked.json")
@@ -35,12 +47,14 @@ def _check_registry(ctx):
     args = ctx.actions.args()
     args.add("--registry", ctx.file.registry)
     args.add("--folder", ctx.label.package)
+    programs = [ctx.file.program] if ctx.file.program else []
+    args.add_all(programs, before_each = "--program")
     args.add("--registry-out", registry)
     args.add("--checked-out", checked)
     ctx.actions.run(
         executable = ctx.executable._check_registry,
         arguments = [args],
-        inputs = [ctx.file.registry],
+        inputs = [ctx.file.registry] + programs,
         outputs = [checked, registry],
         mnemonic = "CheckRegistry",
         progress_message = "Checking the registry of %{label}",
@@ -69,8 +83,17 @@ def _describe(ctx, checked, sources):
 
 def _processor_impl(ctx):
     checked, registry = _check_registry(ctx)
-    call = [line.format(module = ctx.label.package.replace("/", ".")) for line in _CALL]
-    sources = own_sources(ctx) | {registry.short_path: registry}
+    program = ctx.file.program
+    if program:
+        place = "{}/{}".format(ctx.label.package, program.basename)
+        if place == registry.short_path:
+            fail("{}: {} is the registry's name".format(ctx.label, program.basename))
+        call = [line.format(place = place) for line in _EXEC_CALL]
+        sources = {place: program}
+    else:
+        call = [line.format(module = ctx.label.package.replace("/", ".")) for line in _CALL]
+        sources = own_sources(ctx)
+    sources = sources | {registry.short_path: registry}
     tree = make_tree(ctx, "tree", call, sources = sources)
     description = _describe(ctx, checked, sources)
     files = depset([description, tree])
@@ -88,6 +111,7 @@ _processor = rule(
     implementation = _processor_impl,
     doc = "One processor: processor.json and the folder tree/ beside it.",
     attrs = TREE_ATTRS | {
+        "program": attr.label(allow_single_file = True, doc = "What starts, if main.py does not."),
         "registry": attr.label(allow_single_file = [".yaml"], mandatory = True),
         "_check_registry": attr.label(
             default = "//tools/build:check_registry",
@@ -103,28 +127,36 @@ _processor = rule(
     toolchains = [TOOLCHAIN],
 )
 
-def processor(name, main_deps, provider_deps = [], packages = [], **kwargs):
-    """A processor: main.py, registry.yaml and, if it has provider_deps, provider.py.
+def processor(name, main_deps = None, program = None, provider_deps = [], packages = [], **kwargs):
+    """A processor: registry.yaml, and main.py with provider.py if it has provider_deps, or a program.
 
     Args:
       name: The target's name.
       main_deps: What main.py imports.
+      program: In place of main_deps, the label of the one file that is started; its name is the
+        registry's entrypoint.
       provider_deps: What provider.py imports, third-party packages included.
       packages: The third-party packages (``@pypi//x``) of the tree.
       **kwargs: Common attributes.
     """
+    if (main_deps == None) == (program == None):
+        fail("{}: a processor has either main_deps or program".format(name))
+    if program and (provider_deps or packages):
+        fail("{}: a program imports neither provider.py nor packages".format(name))
     native.exports_files(["registry.yaml"], visibility = ["//tests:__subpackages__"])
     if provider_deps:
         py_module(name = "provider", deps = provider_deps, **kwargs)
-    py_module(
-        name = "main",
-        deps = main_deps + ([":provider"] if provider_deps else []),
-        **kwargs
-    )
+    if not program:
+        py_module(
+            name = "main",
+            deps = main_deps + ([":provider"] if provider_deps else []),
+            **kwargs
+        )
     _processor(
         name = name,
         registry = "registry.yaml",
-        deps = [":main", "//processors/protocol:runtime"],
+        program = program,
+        deps = [] if program else [":main", "//processors/protocol:runtime"],
         wheels = [whl(package) for package in packages],
         visibility = ["//:__pkg__", "//tests:__subpackages__", "//tools/bench:__subpackages__"],
         **kwargs
