@@ -27,8 +27,12 @@ _SECRETS = {"OPENAI_API_KEY": "planted-value-1", "PLANTED_SECRET": "planted-valu
 
 
 def _sow(scratch: Scratch, planted: Iterable[Plant]) -> None:
-    """Replace every lane folder, and lint (which lists their files), by what is planted."""
-    scratch.clear("tests/lint")
+    """Replace every lane folder, and lint (which lists their files), by what is planted.
+
+    An image that tests have of their own has a test beside it, which is of a lane too.
+    """
+    for folder in ("tests/lint", "tests/fixtures/processors/polyglot/alone"):
+        scratch.clear(folder)
     for folder in FOLDERS:
         scratch.clear(f"tests/{folder}")
         scratch.write(
