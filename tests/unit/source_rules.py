@@ -274,8 +274,11 @@ def thick_processors(base: Path) -> list[str]:
     for folder in sorted((base / "processors").glob("*/*/v*")):
         names = {path.name for path in folder.iterdir() if path.name != "tree"}
         where = folder.relative_to(base)
-        is_program = "runtime: exec" in _lines(folder / "registry.yaml")
-        extra = names & PYTHON_FILES if is_program else names - PROCESSOR_FILES
+        said = _lines(folder / "registry.yaml")
+        is_program = "runtime: exec" in said
+        starting = {name for name in names if _starts(folder / name)}
+        own = {name for name in starting if f"entrypoint: {name}" in said}
+        extra = names & PYTHON_FILES | starting - own if is_program else names - PROCESSOR_FILES
         needed = {"registry.yaml"} if is_program else {"main.py", "registry.yaml"}
         found += [f"{where}/{name}: not a part" for name in sorted(extra)]
         found += [f"{where}/{name}: missing" for name in sorted(needed - names)]
@@ -295,6 +298,11 @@ def thick_processors(base: Path) -> list[str]:
 
 def _lines(file: Path) -> list[str]:
     return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+
+
+def _starts(file: Path) -> bool:
+    """Whether the kernel would start a file."""
+    return file.is_file() and file.read_bytes().startswith((b"#!", b"\x7fELF"))
 
 
 def _is_thin(name: str) -> bool:

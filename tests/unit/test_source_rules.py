@@ -264,3 +264,15 @@ def test_what_is_allowed_is_not_found(copy: Path, rule: str, path: str, text: st
     plant(copy, path, text)
 
     assert RULES[rule](copy) == []
+
+
+def test_a_program_is_all_that_starts_in_its_folder(copy: Path) -> None:
+    folder = "processors/text/count/v1"
+    plant(copy, f"{folder}/registry.yaml", "runtime: exec\nentrypoint: count.sh")
+    (copy / folder / "count.sh").write_text("#!/bin/sh\n")
+    (copy / folder / "count.c").write_text("int main(void) { return 0; }\n")
+    assert RULES["thick_processors"](copy) == []
+
+    (copy / folder / "other").write_text("#!/bin/sh\n")
+
+    assert RULES["thick_processors"](copy) == [f"{folder}/other: not a part"]

@@ -12,7 +12,7 @@ import ast
 import sys
 from pathlib import Path
 
-TODO = (
+ADVICE = (
     "Add the target that owns the module to deps (of a processor: main_deps or provider_deps), if"
     " layers allow."
 )
@@ -37,7 +37,7 @@ def main() -> None:
         if not any(is_offered(name, offered) for name in names)
     ]
     if found:
-        sys.exit("\n".join([*found, TODO]))
+        sys.exit("\n".join([*found, ADVICE]))
     given.marker.touch()
 
 
