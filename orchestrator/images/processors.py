@@ -41,7 +41,8 @@ class Processor:
         assert isinstance(argv, list)
         self.ref = ref
         self.read_by(shapes.members(description, "registry"))
-        self.tree = os.path.join(folder, "tree")
+        # By its own name: Bazel leaves it behind links, and a start looks up some 300 names in it.
+        self.tree = os.path.realpath(os.path.join(folder, "tree"))
         self.argv = [str(word) for word in argv]
         self.registry_file = os.path.join(self.tree, shapes.text(description, "registry_file"))
         self.source_root = shapes.text(description, "source_root")
