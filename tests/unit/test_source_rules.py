@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit import source_rules
-from tests.unit.source_rules import PARTS, RULES, product, registry_files, root
+from tests.unit.source_rules import RULES, product, registry_files, root
 
 LOCAL = "orchestrator/execution/adapters/local.py"
 RUN = "orchestrator/execution/run.py"
@@ -16,22 +16,18 @@ CHAT = "processors/llm/chat/v1/main.py"
 PROVIDER = "processors/llm/chat/v1/provider.py"
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """The product's sources, to be spoiled."""
-    for part in PARTS:
-        if (root() / part).is_dir():
-            shutil.copytree(root() / part, tmp_path / part, ignore=shutil.ignore_patterns("tree"))
-    return tmp_path
-
-
 def plant(base: Path, path: str, text: str) -> None:
-    """Append to a file, or make it."""
-    file = base / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    old = file.read_text() if file.exists() else ""
-    file.unlink(missing_ok=True)
-    file.write_text(f"{old}\n{text}\n")
+    """Append to a file, or make it; there are its neighbours besides, and every processor."""
+    needed = [*(root() / path).parent.glob("*"), *(root() / "processors").glob("*/*/v*/*")]
+    for file in needed:
+        if file.is_file():
+            place = base / file.relative_to(root())
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
+    spoiled = base / path
+    spoiled.parent.mkdir(parents=True, exist_ok=True)
+    old = spoiled.read_text() if spoiled.exists() else ""
+    spoiled.write_text(f"{old}\n{text}\n")
 
 
 def test_the_rules_see_the_whole_product() -> None:
@@ -225,11 +221,11 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
     [(rule, path, text) for rule, plants in PLANTED.items() for path, text in plants],
 )
 def test_what_is_planted_against_a_rule_is_found(
-    copy: Path, rule: str, path: str, text: str
+    tmp_path: Path, rule: str, path: str, text: str
 ) -> None:
-    plant(copy, path, text)
+    plant(tmp_path, path, text)
 
-    found = RULES[rule](copy)
+    found = RULES[rule](tmp_path)
 
     folder = path.rpartition("/")[0]
     assert found
@@ -260,19 +256,19 @@ def test_every_rule_has_something_planted_against_it() -> None:
         ("pin_writers", "orchestrator/execution/resolve.py", "data = open('x', 'rb')"),
     ],
 )
-def test_what_is_allowed_is_not_found(copy: Path, rule: str, path: str, text: str) -> None:
-    plant(copy, path, text)
+def test_what_is_allowed_is_not_found(tmp_path: Path, rule: str, path: str, text: str) -> None:
+    plant(tmp_path, path, text)
 
-    assert RULES[rule](copy) == []
+    assert RULES[rule](tmp_path) == []
 
 
-def test_a_program_is_all_that_starts_in_its_folder(copy: Path) -> None:
+def test_a_program_is_all_that_starts_in_its_folder(tmp_path: Path) -> None:
     folder = "processors/text/count/v1"
-    plant(copy, f"{folder}/registry.yaml", "runtime: exec\nentrypoint: count.sh")
-    (copy / folder / "count.sh").write_text("#!/bin/sh\n")
-    (copy / folder / "count.c").write_text("int main(void) { return 0; }\n")
-    assert RULES["thick_processors"](copy) == []
+    plant(tmp_path, f"{folder}/registry.yaml", "runtime: exec\nentrypoint: count.sh")
+    (tmp_path / folder / "count.sh").write_text("#!/bin/sh\n")
+    (tmp_path / folder / "count.c").write_text("int main(void) { return 0; }\n")
+    assert RULES["thick_processors"](tmp_path) == []
 
-    (copy / folder / "other").write_text("#!/bin/sh\n")
+    (tmp_path / folder / "other").write_text("#!/bin/sh\n")
 
-    assert RULES["thick_processors"](copy) == [f"{folder}/other: not a part"]
+    assert RULES["thick_processors"](tmp_path) == [f"{folder}/other: not a part"]
