@@ -6,6 +6,7 @@ import csv
 import io
 
 from orchestrator.goals.predicate import COUNT, TEXT, Predicate, arguments
+from orchestrator.goals.view import READ_BYTES_MAX
 from processors.protocol import shapes
 from processors.protocol.canonical import parse_object
 from processors.protocol.errors import ContractError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from orchestrator.goals.view import Answer, View
 
 FORMATS = ("csv", "csv_with_header", "jsonl")
+
+csv.field_size_limit(READ_BYTES_MAX)  # a field may be as long as all that is read
 
 
 def _rows_between(args: Args, view: View) -> Answer:
@@ -58,7 +61,7 @@ def _json_lines(text: str) -> int:
     """How many objects a text of JSON lines has; the last line may end without a newline."""
     lines = text.removesuffix("\n").split("\n") if text else []
     for line in lines:
-        parse_object(line.encode("utf-8"), "a line")
+        parse_object(line.encode("utf-8"), "a line", bytes_max=READ_BYTES_MAX)
     return len(lines)
 
 
