@@ -62,8 +62,12 @@ class StagingArea:
             with durable.Lock(self._root, shared=False):
                 os.mkdir(folder)
                 staging = Staging(folder, _lock(folder))
+        except OSError as error:
+            raise self._unwritable(error) from None
+        try:
             os.mkdir(staging.tmp)
         except OSError as error:
+            self.discard(staging)
             raise self._unwritable(error) from None
         return staging
 
@@ -94,15 +98,18 @@ class StagingArea:
             ContractError: ``ERR_INPUTS`` / ``world_unwritable``: they cannot be looked into, or
                 something else lies among them.
         """
+        found: list[Staging] = []
         try:
-            return self._abandoned()
+            self._look_for_abandoned(found)
         except OSError as error:
+            for staging in found:
+                os.close(staging.lock_fd)
             raise self._unwritable(error) from None
+        return found
 
-    def _abandoned(self) -> list[Staging]:
+    def _look_for_abandoned(self, found: list[Staging]) -> None:
         if not os.path.isdir(self._root) or not os.listdir(self._root):
-            return []
-        found = []
+            return
         with durable.Lock(self._root, shared=False):
             for name in sorted(os.listdir(self._root)):
                 folder = os.path.join(self._root, name)
@@ -114,7 +121,6 @@ class StagingArea:
                     found.append(Staging(folder, lock_fd))
                 else:
                     os.close(lock_fd)  # removed between the opening and the locking
-        return found
 
     def discard(self, staging: Staging) -> None:
         """Remove a folder and all that is left in it, whatever its modes are.
