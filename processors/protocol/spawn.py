@@ -398,12 +398,13 @@ def _start(argv: Sequence[str], env: Mapping[str, str], memory_bytes_max: int) -
     if files_max != resource.RLIM_INFINITY and files_max <= _LIFE_FD:
         why = f"{files_max} open files are allowed (ulimit -n), and it takes {_LIFE_FD + 1}"
         raise OSError(errno.EMFILE, why)
-    pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(4)]
-    (in_read, in_write), (out_read, out_write), (err_read, err_write), (life_read, life_write) = (
-        pipes
-    )
-    for_child = {in_read: 0, out_write: 1, err_write: 2, life_read: _LIFE_FD}
+    pipes: list[tuple[int, int]] = []
     try:
+        while len(pipes) < 4:
+            pipes.append(os.pipe2(os.O_CLOEXEC))
+        (in_read, in_write), (out_read, out_write), (err_read, err_write), life = pipes
+        life_read, life_write = life
+        for_child = {in_read: 0, out_write: 1, err_write: 2, life_read: _LIFE_FD}
         pid = os.posix_spawn(
             argv[0],
             list(argv),
