@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import sqlite3
@@ -20,6 +21,9 @@ SCHEMA_FILE = ROOT / "docs/reference/envelope.schema.json"
 
 MOCK = ("--adapter", "local", "--mode", "mock", "--lane", "pr")
 REAL = ("--adapter", "local", "--mode", "real", "--lane", "dev")
+
+_PR_CAPBSET_DROP = 24
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 
 PATIENCE_S = 50  # longer than any call takes; a call that takes longer hangs
 
@@ -133,10 +137,19 @@ def run(
     stdin: bytes = b"",
     command: Path = COMMAND,
     timeout_s: float = PATIENCE_S,
+    **options: Any,
 ) -> Result:
     """Run the command to its end."""
-    with start(*words, world=world, env=env, command=command, stdin=subprocess.PIPE) as process:
+    with start(
+        *words, world=world, env=env, command=command, stdin=subprocess.PIPE, **options
+    ) as process:
         return finish(process, world=world, stdin=stdin, timeout_s=timeout_s)
+
+
+def without_rights_of_root() -> None:
+    """Let what is started be held by the rights of files, as whoever is not root is."""
+    for right in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
+        ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, right)
 
 
 def read_until(process: subprocess.Popen[bytes], event: str) -> bytes:

@@ -56,7 +56,7 @@ class Beginning:
         self._payload = payload
         self._memo = known
         self._inputs = record.file(paths.inputs_path(request.execution_id), *inputs)
-        self._intent = record.intent(request, payload)
+        self._intent = record.intent(request, payload, known["registry"])
         self._before = world.ledger.execution(request.execution_id)
 
     def recorded(self) -> dict[str, Json] | None:

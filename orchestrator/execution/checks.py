@@ -7,6 +7,7 @@ against what the processor declares.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -62,25 +63,37 @@ def effects_of(found: Reply, payload: Payload, products: list[str]) -> list[str]
 class Tree:
     """The tree that a processor worked in, now that nobody does any more. Paths are the world's.
 
-    Each folder is looked at once, however many files lie in it.
+    Each folder is looked at once, however many files lie in it. Files are going to be read and
+    moved out, so rights that a processor took away from their owner are given back on the way.
     """
 
     def __init__(self, root: str) -> None:
-        self._root = root
+        self.root = root
         self._folders = {"": os.path.realpath(root) == os.path.normpath(root)}
 
     def holds(self, path: str) -> bool:
         """Whether a regular file with no second name is there, through no link of anybody's."""
+        if not self.holds_folder(path.rpartition("/")[0]):
+            return False
         try:
-            status = os.lstat(self._root + path)
+            status = os.lstat(self.root + path)
         except OSError:
             return False
         plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
-        return plain and self._is_folder(path.rpartition("/")[0])
+        return plain and self._allows(path, status.st_mode, stat.S_IRUSR)
 
     def digest(self, path: str) -> tuple[str, int]:
         """Content id and size of a file that is there."""
-        return digests.of_file(self._root + path)
+        return digests.of_file(self.root + path)
+
+    def _allows(self, path: str, mode: int, needed: int) -> bool:
+        """Whether the owner has some rights, or could be given them."""
+        if mode & needed != needed:
+            try:
+                os.chmod(self.root + path, mode | needed)
+            except OSError:
+                return False  # it is another user's
+        return True
 
     def read(self, path: str) -> bytes:
         """The bytes of an index or a receipt, which must be a plain file.
@@ -90,7 +103,7 @@ class Tree:
         """
         if not self.holds(path):
             raise adapter_error("receipt_invalid", f"{path} is absent or no regular file")
-        with open(self._root + path, "rb", buffering=0) as file:
+        with open(self.root + path, "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size  # a larger buffer than needed costs its pages
             return file.read(min(size, DOCUMENT_BYTES_MAX) + 1)
 
@@ -101,24 +114,32 @@ class Tree:
         while folders:
             folder = folders.pop()
             try:
-                with os.scandir(self._root + folder) as entries:
+                with os.scandir(self.root + folder) as entries:
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
                             folders.append(f"{folder}{entry.name}/")
                         else:
                             found.append(folder + entry.name)
-            except OSError:
-                continue  # a path too long to be named, so nothing that an envelope could name
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    continue  # nothing that an envelope could name
+                found.append(folder)  # nobody can tell what lies in it
         return sorted(found)
 
-    def _is_folder(self, path: str) -> bool:
-        """Whether a folder is one itself, and so is every folder around it."""
+    def holds_folder(self, path: str) -> bool:
+        """Whether a folder is there and one itself, and so is every folder around it."""
         known = self._folders.get(path)
         if known is None:
-            known = self._is_folder(path.rpartition("/")[0])
-            known = known and stat.S_ISDIR(os.lstat(self._root + path).st_mode)
+            known = self.holds_folder(path.rpartition("/")[0]) and self._is_folder(path)
             self._folders[path] = known
         return known
+
+    def _is_folder(self, path: str) -> bool:
+        try:
+            mode = os.lstat(self.root + path).st_mode
+        except OSError:
+            return False
+        return stat.S_ISDIR(mode) and self._allows(path, mode, stat.S_IRWXU)
 
 
 def _check_outputs(found: Reply, payload: Payload, tree: Tree) -> None:

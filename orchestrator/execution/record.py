@@ -26,10 +26,18 @@ def question(request: Request) -> Data:
     }
 
 
-def intent(request: Request, payload: Payload) -> str:
-    """The digest of what is asked for. The same id with another intent is another thing."""
+def intent(request: Request, payload: Payload, registry: Json) -> str:
+    """The digest of what is asked for. The same id with another intent is another thing.
+
+    Args:
+        request: The request.
+        payload: What the processor is given.
+        registry: The digest of the registry; that of one that was named is a part of the intent.
+    """
+    named: Data = {} if request.registry_root is None else {"registry": registry}
     return digests.of_json(
         {
+            **named,
             "ref": str(request.ref),
             "adapter": request.adapter,
             "mode": request.mode,

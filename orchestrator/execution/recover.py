@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from orchestrator.execution import answer, checks, settle
-from orchestrator.execution.settle import REGISTRY_COPY, Attempt
+from orchestrator.execution.settle import REGISTRY_COPY, WORLD_TROUBLE, Attempt
 from orchestrator.images import processors
 from orchestrator.loop import settle as loop
 from orchestrator.world import fold
@@ -24,7 +24,6 @@ from processors.protocol.errors import ContractError, adapter_error
 from processors.protocol.payload import PAYLOAD_BYTES_MAX, Artifact, Payload
 from processors.protocol.refs import parse_ref
 
-_WORLD_TROUBLE = ("world_unwritable", "world_busy")
 LOST_MESSAGE = "the processor's own words were lost when the orchestrator was killed"
 
 
@@ -61,7 +60,7 @@ def _close(world: World, execution: Execution, staging: Staging, processors_fold
     try:
         _settle(world, execution, staging, processors_folder)
     except ContractError as error:
-        if error.reason in _WORLD_TROUBLE:
+        if error.reason in WORLD_TROUBLE:
             raise  # it may be whole; whoever has put the world right finds it here
         _give_up(world, execution)  # it had not finished, or what it left cannot stand
 
@@ -165,8 +164,9 @@ def _receipt(staging: Staging, payload: Payload) -> dict[str, Json]:
     second = paths.determinism_path(payload.execution_id)
     if not os.path.lexists(staging.tree + first):
         first, second = second, first
-    data = checks.Tree(staging.tree).read(first)
-    _put_back(staging.tree + second, data)
+    tree = checks.Tree(staging.tree)
+    data = tree.read(first)
+    _put_back(tree, second, data)
     return parse_object(data, first, bytes_max=checks.DOCUMENT_BYTES_MAX)
 
 
@@ -174,31 +174,28 @@ def _bring_back(
     world: World, staging: Staging, payload: Payload, document: dict[str, Json]
 ) -> None:
     """Put back what was moved into the store when its fact was not written any more."""
-    outputs = document.get("outputs")
+    tree, outputs = checks.Tree(staging.tree), document.get("outputs")
     for item in outputs if isinstance(outputs, list) else ():
         if not isinstance(item, dict) or not digests.is_digest(item.get("cid")):
             raise adapter_error("receipt_invalid", "the receipt names no contents")
         path = item.get("path")
         if not isinstance(path, str) or paths.canonical_path(path) != path:
             raise adapter_error("receipt_invalid", "the receipt names no paths")
-        place = staging.tree + path
-        if paths.is_under(path, payload.write_prefix) and _is_free(place):
-            world.objects.copy_to(shapes.text(item, "cid"), place)
+        if paths.is_under(path, payload.write_prefix) and _is_free(tree, path):
+            world.objects.copy_to(shapes.text(item, "cid"), staging.tree + path)
     if document.get("error") is None:
         index = canonical({"schema": "v1", "outputs": outputs}) + b"\n"
-        _put_back(staging.tree + paths.index_path(payload.write_prefix), index)
+        _put_back(tree, paths.index_path(payload.write_prefix), index)
 
 
-def _is_free(place: str) -> bool:
+def _is_free(tree: checks.Tree, path: str) -> bool:
     """Whether nothing lies there, in a folder that is reached through no link of a processor's."""
-    folder = os.path.dirname(place)
-    plain = os.path.isdir(folder) and os.path.realpath(folder) == os.path.normpath(folder)
-    return plain and not os.path.lexists(place)
+    return tree.holds_folder(path.rpartition("/")[0]) and not os.path.lexists(tree.root + path)
 
 
-def _put_back(place: str, data: bytes) -> None:
-    if _is_free(place):
-        with open(place, "xb") as file:
+def _put_back(tree: checks.Tree, path: str, data: bytes) -> None:
+    if _is_free(tree, path):
+        with open(tree.root + path, "xb") as file:
             file.write(data)
 
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import _thread
 import os
-import signal
 
 from orchestrator import lanes
-from orchestrator.execution import answer, checks, fingerprint, memo, record, settle
+from orchestrator.execution import answer, fingerprint, judge, memo, record, settle
 from orchestrator.execution import request as asked
 from orchestrator.execution.adapters import local, modal
 from orchestrator.execution.begin import Beginning
@@ -32,7 +31,7 @@ from orchestrator.world.world import World
 from processors.protocol import paths, spawn, supervisor
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.envelope import META_KEYS, Reply
-from processors.protocol.errors import ContractError, adapter_error, inputs_error
+from processors.protocol.errors import ContractError, inputs_error
 from processors.protocol.payload import Payload
 
 TYPE_CHECKING = False
@@ -231,11 +230,18 @@ class _Execution:
         return resolved
 
     def _record_refusal(self, error: ContractError) -> None:
+        fact = record.refused(self._request, error)
         try:
+            if self._worlds is not None:
+                with self._worlds.lend() as world, world.ledger.writing() as transaction:
+                    transaction.append("execution.refused", fact)
+                return
             with World(self._setting.world, make=True) as world:
+                heads.check(world.ledger)
                 with world.ledger.writing() as transaction:
-                    transaction.append("execution.refused", record.refused(self._request, error))
-                heads.publish(world.ledger, self._setting.signing_key, utc_now())
+                    transaction.append("execution.refused", fact)
+                if self._setting.publish:
+                    publish(world, self._setting, self._trail)
         except ContractError as lost:  # the refusal stands all the same
             _say_unrecorded(self._trail, lost)
 
@@ -309,7 +315,7 @@ class _Execution:
         try:
             return self._attempt(worlds, resolved, begun, mark)
         finally:
-            stagings.discard(begun.staging)
+            (stagings.leave if begun.is_left else stagings.discard)(begun.staging)
 
     def _begin(self, world: World, resolved: Resolved) -> Attempt | dict[str, Json]:
         """Bring the inputs in and begin; or what is known already."""
@@ -384,7 +390,7 @@ class _Execution:
         try:
             ended = self._invoke(resolved, attempt, mark)
             self._meta["tails"] = answer.tails(ended)
-            reply = _judge(ended, attempt, resolved.processor.products)
+            reply = judge.reply(ended, attempt, resolved.processor.products)
             self._meta["cost_micro_usd"] = reply.cost_micro_usd
             self._trail.emit("processor.outputs", {"count": len(reply.outputs)})
             self._trail.emit("processor.receipt")
@@ -393,7 +399,8 @@ class _Execution:
         try:
             with worlds.lend() as world:
                 envelope = self._settle(world, attempt, reply, ended.stdout.digest)
-        except ContractError as error:  # the world takes nothing: the attempt stays unsettled
+        except ContractError as error:
+            attempt.is_left = error.reason in settle.WORLD_TROUBLE
             self._say_failed(error)
             return self._refusal(error)
         self._trail.emit(*answer.last_event(reply, ended.stdout))
@@ -466,29 +473,9 @@ class _Execution:
             )
             with worlds.lend() as world:
                 settle.failure(world, attempt, "supervisor", envelope, None)
-        except (ContractError, OSError):
-            pass  # the world takes nothing; the envelope already says what failed first
+        except (ContractError, OSError) as lost:  # the envelope already says what failed first
+            _say_unrecorded(self._trail, answer.known(lost))
         return envelope
-
-
-def _judge(ended: spawn.Ended, attempt: Attempt, products: list[str]) -> Reply:
-    """Turn the end of a child into its reply, or into the one error that names what went wrong."""
-    if ended.stopped is not None:
-        reason = "interrupted" if ended.stopped == signal.SIGINT else "terminated"
-        raise adapter_error(reason, f"signal {ended.stopped} ended the run")
-    if ended.timed_out:
-        raise adapter_error("time_limit", f"the processor ran longer than {ended.elapsed_ms} ms")
-    if ended.returncode < 0:
-        raise adapter_error("killed", f"signal {-ended.returncode} ended the processor")
-    if ended.returncode != 0 and ended.stdout.size_bytes == 0:
-        raise adapter_error("exit_status", f"the processor ended with status {ended.returncode}")
-    if not ended.stdout.complete:
-        size = ended.stdout.size_bytes
-        raise adapter_error("envelope_invalid", f"stdout has {size} bytes, more than an envelope")
-    tree = attempt.staging.tree
-    reply = checks.reply(bytes(ended.stdout.data), attempt.payload, attempt.payload_hash, tree)
-    attempt.effects = checks.effects_of(reply, attempt.payload, products)
-    return reply
 
 
 def _write_registry(registry: dict[str, Json], staging: Staging) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.execution import record
+from orchestrator.execution import checks, record
 from orchestrator.loop import settle as loop
 from orchestrator.world.placing import Placing
 from orchestrator.world.staging import Staging
@@ -17,6 +17,9 @@ from processors.protocol import paths, shapes
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.envelope import Output, index_document
 from processors.protocol.payload import Payload
+
+# Why a world takes nothing: what an attempt has left may be whole, and waits for recovery.
+WORLD_TROUBLE = ("world_unwritable", "world_busy")
 
 # In an attempt's folder: the registry that it runs with, if that is not the one that was built in.
 REGISTRY_COPY = "registry.json"
@@ -28,7 +31,7 @@ class Attempt:
     ``number`` counts from 1 and is the fencing number: only the last one's facts are taken.
     """
 
-    __slots__ = ("effects", "number", "payload", "payload_hash", "staging")
+    __slots__ = ("effects", "is_left", "number", "payload", "payload_hash", "staging")
 
     def __init__(self, payload: Payload, payload_hash: str, number: int, staging: Staging) -> None:
         self.payload = payload
@@ -36,6 +39,7 @@ class Attempt:
         self.number = number
         self.staging = staging
         self.effects: list[str] = []  # the declared ones that were found, once it was judged
+        self.is_left = False  # whether it has ended, and the world could not be told of it
 
 
 def name_of(execution_id: str, number: int) -> str:
@@ -138,13 +142,16 @@ def failure(
 
 
 def disown(attempt: Attempt) -> None:
-    """Take a processor's receipts away once its run was judged a failure: they settle nothing."""
-    payload = attempt.payload
+    """Take a processor's receipts away once its run was judged a failure: they settle nothing.
+
+    What else lies in their places settles nothing either.
+    """
+    payload, tree = attempt.payload, checks.Tree(attempt.staging.tree)
     for path in (
         paths.receipt_path(payload.write_prefix),
         paths.determinism_path(payload.execution_id),
     ):
-        if os.path.lexists(attempt.staging.tree + path):
+        if tree.holds(path):
             os.unlink(attempt.staging.tree + path)
 
 

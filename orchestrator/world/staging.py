@@ -136,6 +136,10 @@ class StagingArea:
             shutil.rmtree(staging.folder, ignore_errors=True)
         os.close(staging.lock_fd)
 
+    def leave(self, staging: Staging) -> None:
+        """Let go of a folder, for whoever looks for the abandoned next."""
+        os.close(staging.lock_fd)
+
     def _unwritable(self, error: OSError) -> Exception:
         return inputs_error("world_unwritable", f"world {self._world!a}: {error.strerror}")
 

@@ -411,7 +411,7 @@ ERRORS: tuple[Row, ...] = (
     _adapter("spawn_failed", "the processor could not be started", "see the message"),
     _adapter(
         "exit_status",
-        "the processor ended with a status other than 0 and no envelope",
+        "the processor ended with a status other than 0, with no envelope or that of a success",
         "see the tail of its stderr",
     ),
     _adapter("killed", "a signal ended the processor", "see the message; often out of memory"),

@@ -17,7 +17,7 @@ _ROUND_S = 0.001  # between two looks
 
 
 def end_attempt(attempt: str) -> None:
-    """End every process of an attempt whose orchestrator is gone, and what these start meanwhile."""
+    """End every process of an attempt whose orchestrator is gone, the last one included."""
     deadline = time.monotonic() + END_S_MAX
     while _end_those_found(attempt) and time.monotonic() < deadline:
         time.sleep(_ROUND_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
@@ -16,11 +15,19 @@ import pytest
 
 from tests.fixtures import commands
 from tests.fixtures.programs import WORLD, Answer, ledger, world_command
-from tests.harness import ROOT, ZOO_COMMAND, artifacts, finish, start, zoo, zoo_words
+from tests.harness import (
+    ROOT,
+    ZOO_COMMAND,
+    artifacts,
+    finish,
+    start,
+    without_rights_of_root,
+    zoo,
+    zoo_words,
+)
 
 FILE = "/artifacts/in/file"
 INPUTS_EXIT = 2
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 START_FILE = ZOO_COMMAND.parent / "run_processor.tree" / "start.py"
 
 
@@ -199,11 +206,6 @@ def test_a_world_that_cannot_be_written_is_named_as_the_cause(tmp_path: Path) ->
         world.chmod(0o755)
     shutil.copytree(world, tmp_path / "copy")
     assert world_command("ls", world=tmp_path / "copy").result["count"] == 1
-
-
-def without_rights_of_root() -> None:
-    """Let what is started be held by the rights of files, as whoever is not root is."""
-    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE)
 
 
 def test_a_head_that_cannot_be_read_is_not_called_corrupt(tmp_path: Path) -> None:

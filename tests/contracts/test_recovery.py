@@ -23,7 +23,9 @@ from tests.harness import (
     artifacts,
     finish,
     read_until,
+    run,
     start,
+    without_rights_of_root,
     zoo,
     zoo_words,
 )
@@ -250,18 +252,43 @@ def test_a_run_with_secrets_is_never_settled_from_what_it_left(
     assert [path for path in kept if value.encode() in path.read_bytes()] == []
 
 
-def test_a_settle_that_fails_leaves_the_id_free_for_another_attempt(tmp_path: Path) -> None:
+def test_a_run_that_the_world_could_not_take_is_settled_once_it_can(tmp_path: Path) -> None:
     zoo("no_outputs", prefix="/artifacts/first/", world=tmp_path)
     cid = hashlib.sha256(b"seen\n").hexdigest()
     (tmp_path / "store" / cid[:2]).write_bytes(b"a file where the output's folder should be")
 
     failed = zoo("good", *ID, world=tmp_path)
+    still = zoo("good", prefix="/artifacts/other/", world=tmp_path)
     (tmp_path / "store" / cid[:2]).unlink()
     again = zoo("good", *ID, world=tmp_path)
 
-    assert failed.error == ("ERR_INPUTS", "world_unwritable")
-    assert again.exit_code == 0
-    assert facts(tmp_path).count("execution.abandoned") == 1
+    assert failed.error == still.error == ("ERR_INPUTS", "world_unwritable")
+    assert again.output("seen.txt") == b"seen\n"
+    assert "processor.start" not in traces.names(again)
+    assert "execution.abandoned" not in facts(tmp_path)
+    assert list((tmp_path / ".staging").iterdir()) == []
+
+
+@pytest.mark.parametrize("end", ["done", "killed"])
+def test_what_a_processor_took_its_owners_rights_to_is_settled_all_the_same(
+    end: str, tmp_path: Path
+) -> None:
+    words = zoo_words("lock_away", *ID, text="1" if end == "killed" else None)
+    with start(
+        *words, world=tmp_path, command=ZOO_COMMAND, preexec_fn=without_rights_of_root
+    ) as process:
+        if end == "killed":
+            read_until(process, "processor.log")
+            process.send_signal(SIGKILL)
+            process.wait()
+        else:
+            assert finish(process, world=tmp_path).exit_code == 0
+
+    again = run(*words, world=tmp_path, command=ZOO_COMMAND, preexec_fn=without_rights_of_root)
+
+    assert again.output("seen.txt") == b"seen\n"
+    assert "processor.start" not in traces.names(again)
+    assert list((tmp_path / ".staging").iterdir()) == []
 
 
 def test_a_prefix_around_or_inside_one_that_is_worked_on_is_occupied(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures import traces
 from tests.harness import zoo
 
 DETERMINISM = "/artifacts/execution/x-1/determinism.json"
@@ -16,6 +17,8 @@ RECEIPT = "/artifacts/zoo/receipt.json"
 FAILURES = {
     "kill_self": "killed",
     "exit_7": "exit_status",
+    "succeed_and_exit_7": "exit_status",
+    "folder_receipt": "receipt_invalid",
     "exit_0_silent": "envelope_invalid",
     "not_json": "envelope_invalid",
     "two_envelopes": "envelope_invalid",
@@ -39,7 +42,9 @@ def test_the_supervisor_attests_what_the_processor_cannot(
     assert (stub["writer"], stub["status"], stub["outputs"]) == ("supervisor", "error", [])
     assert stub["error"] == {"code": "ERR_ADAPTER_INVOCATION", "reason": reason}
     assert stub["volatile"]["execution_id"] == "x-1"
+    assert traces.names(result)[-1] == "execution.settle"
     assert [path for path in result.visible if "/outputs" in path] == []
+    assert zoo("good", world=tmp_path).exit_code == 0
 
 
 @pytest.mark.proves("RC-5")

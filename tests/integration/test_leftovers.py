@@ -1,4 +1,4 @@
-"""What a killed orchestrator left is ended, however it forks meanwhile; a failed start leaves none."""
+"""Processes that were left are ended, however they fork; a failed start leaves no pipe."""
 
 from __future__ import annotations
 
