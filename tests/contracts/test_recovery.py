@@ -192,6 +192,13 @@ def test_a_ledger_that_was_cut_takes_nothing_more(tmp_path: Path) -> None:
     assert "truncated" in result.envelope["error"]["message"]
     assert traces.names(result) == ["execution.start", "execution.settle"]
     assert (tmp_path / "head.json").read_bytes() == head
+    before = facts(tmp_path)
+    refused = zoo(
+        "good", lane=("--adapter", "modal", "--mode", "mock", "--lane", "main"), world=tmp_path
+    )
+    assert refused.error == ("ERR_IMAGE_UNPINNED", "no_pin")
+    assert traces.names(refused) == ["execution.start", "execution.unrecorded", "execution.settle"]
+    assert facts(tmp_path) == before
 
 
 def hold(world: Path) -> sqlite3.Connection:

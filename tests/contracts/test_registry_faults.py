@@ -151,6 +151,21 @@ def test_a_registry_from_a_folder_is_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("PA-3")
+def test_the_registry_that_is_named_is_a_part_of_what_an_id_was_asked_for(tmp_path: Path) -> None:
+    one = registry_in(tmp_path / "one", text("time_s: 20", "time_s: 19"))
+    other = registry_in(tmp_path / "other", text("time_s: 20", "time_s: 18"))
+    words = ("--execution-id", "x-1")
+
+    first, again, *others = (
+        zoo("good", *words, *registry, world=tmp_path / "w") for registry in (one, one, other, ())
+    )
+
+    assert first.exit_code == again.exit_code == 0
+    assert first.envelope == again.envelope
+    assert [each.error for each in others] == [("ERR_INPUTS", "execution_exists")] * 2
+
+
+@pytest.mark.proves("PA-3")
 @pytest.mark.parametrize(
     ("words", "value", "reason"),
     [
