@@ -95,7 +95,7 @@ class Beginning:
     def reuse(self, origin: Execution, placing: Placing, ahead: Ahead) -> dict[str, Json]:
         """Give an earlier execution's contents this one's prefix; return the envelope."""
         payload, world = self._payload, self._world
-        world.check_free(payload.write_prefix)
+        world.check_free(payload.write_prefix, payload.execution_id)
         made = self._made(origin)
         envelope = answer.success(
             payload.execution_id, made, payload.write_prefix, dict(self._meta)
@@ -106,7 +106,7 @@ class Beginning:
         ahead = [*ahead, *world.place_ahead(placing)]
         with world.ledger.writing(ahead) as transaction:
             self._check_unchanged()
-            world.check_free(payload.write_prefix)
+            world.check_free(payload.write_prefix, payload.execution_id)
             for kind, fact in (*self._asked(), ("execution.reused", data)):
                 transaction.append(kind, fact)
         return envelope
@@ -120,7 +120,7 @@ class Beginning:
         """
         payload, world = self._payload, self._world
         if gate is None:
-            world.check_free(payload.write_prefix)
+            world.check_free(payload.write_prefix, payload.execution_id)
         number = 1 if self._before is None else self._before.attempt + 1
         payload_hash = digests.of_bytes(payload.encode())
         staging = world.stagings.begin()
@@ -131,7 +131,7 @@ class Beginning:
                 refused = gate and gate.admit(world, transaction, payload.execution_id)
                 if not refused:
                     self._check_unchanged()
-                    world.check_free(payload.write_prefix)
+                    world.check_free(payload.write_prefix, payload.execution_id)
                     world.stagings.claim(staging, settle.name_of(payload.execution_id, number))
                     for kind, fact in (*self._asked(), ("execution.started", begun)):
                         transaction.append(kind, fact)

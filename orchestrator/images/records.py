@@ -25,6 +25,12 @@ class Records:
 
     def __init__(self, world: str) -> None:
         self._ledger = Ledger(world, make=True) if world else None
+        if self._ledger is not None:
+            try:
+                heads.check(self._ledger)
+            except BaseException:
+                self._ledger.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -41,7 +47,6 @@ class Records:
         """Append a fact, durably."""
         if self._ledger is None:
             return
-        heads.check(self._ledger)
         with self._ledger.writing() as transaction:
             transaction.append(type_, data)
         heads.publish(self._ledger, None, utc_now())

@@ -209,6 +209,10 @@ class Ledger:
         statement = "SELECT 1 FROM transitions WHERE execution_id = ?"
         return self.file.row(statement, execution_id) is not None
 
+    def has_leases(self) -> bool:
+        """Whether a step of a plan holds one; ``commitments`` tells which."""
+        return self.file.row("SELECT 1 FROM leases") is not None
+
     def executions(self) -> Iterator[Execution]:
         """Every execution, sorted by id."""
         rows = self.file.select("SELECT * FROM executions ORDER BY execution_id")

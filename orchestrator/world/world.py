@@ -140,8 +140,12 @@ class World:
             return True
         return index is not None and self.ledger.event(index.seq).type == "execution.reused"
 
-    def check_free(self, write_prefix: str) -> None:
+    def check_free(self, write_prefix: str, execution_id: str) -> None:
         """Refuse a prefix where an execution would mix its artifacts with another one's.
+
+        Args:
+            write_prefix: Where it would write.
+            execution_id: The execution, which may hold a lease of its own.
 
         Raises:
             ContractError: ``ERR_INPUTS`` / ``prefix_occupied``.
@@ -161,9 +165,21 @@ class World:
                     "prefix_occupied",
                     f"execution {running.execution_id} works on {running.write_prefix}",
                 )
+        self._check_leases(write_prefix, execution_id)
         there = next(self.ledger.artifacts(write_prefix), None)
         if there is not None and not self._is_settled(write_prefix, found):
             raise inputs_error("prefix_occupied", f"{write_prefix} holds other artifacts")
+
+    def _check_leases(self, write_prefix: str, execution_id: str) -> None:
+        if not self.ledger.has_leases():
+            return
+        from orchestrator.world import commitments  # there are none without a loop
+
+        for lease in commitments.in_the_way(self.ledger, [write_prefix]):
+            if lease.execution_id != execution_id:
+                raise inputs_error(
+                    "prefix_occupied", f"execution {lease.execution_id} has leased {lease.prefix}"
+                )
 
     def lay_out(self, staging: Staging, artifacts: dict[str, Artifact], write_prefix: str) -> None:
         """Make the tree that a processor sees: its artifacts, read-only, and an empty prefix.

@@ -18,6 +18,7 @@ from orchestrator.loop import means, propose, settlement
 from orchestrator.loop.execute import Ended, How, execute
 from orchestrator.loop.gate import Gate
 from orchestrator.loop.observer import Observer
+from orchestrator.loop.worlds import Worlds
 from orchestrator.modal.session import Session
 from orchestrator.world import commitments
 from orchestrator.world.chain import Head
@@ -299,6 +300,31 @@ def test_an_id_that_no_plan_gave_out_is_not_taken_for_a_step(setting: Setting) -
     assert ended.error is not None
     assert (ended.error.reason, ended.executions) == ("execution_exists", [])
     assert facts(setting, "transition.admitted") == []
+
+
+def test_what_is_no_step_keeps_out_of_what_a_step_has_leased(
+    setting: Setting, trail: Trail
+) -> None:
+    with World(setting.world, make=True) as world:
+        put(world, "/artifacts/in/a")
+    executed(setting, Faster(setting.world, ends=False))
+    found = []
+    for prefix in ("/artifacts/still/a/", "/artifacts/still/a/b/", "/artifacts/still/"):
+        asked = Request(
+            ref=Ref("tests", "still", 1),
+            adapter="local",
+            mode="mock",
+            lane="pr",
+            write_prefix=prefix,
+            inputs={},
+            execution_id="x-1",
+        )
+        with Worlds(setting.world, 1) as worlds:  # what has no folder would be given up elsewhere
+            error = run(asked, setting, trail, worlds=worlds)["error"]
+        assert isinstance(error, dict)
+        found.append((error["code"], error["reason"]))
+
+    assert found == [("ERR_INPUTS", "prefix_occupied")] * 3
 
 
 def test_an_id_that_never_began_is_no_execution(setting: Setting) -> None:

@@ -145,7 +145,7 @@ def test_a_prefix_with_something_else_in_it_is_occupied(place: Place, occupied: 
     place.put(occupied)
 
     with pytest.raises(ContractError) as caught:
-        place.world.check_free(PREFIX)
+        place.world.check_free(PREFIX, "x-1")
 
     assert reason_of(caught) == "prefix_occupied"
 
@@ -155,7 +155,7 @@ def test_a_prefix_inside_a_settled_one_is_occupied(place: Place) -> None:
 
     for inner in ("/artifacts/demo/inner/", "/artifacts/demo/outputs/x/y/"):
         with pytest.raises(ContractError) as caught:
-            place.world.check_free(inner)
+            place.world.check_free(inner, "x-1")
         assert reason_of(caught) == "prefix_occupied"
 
 
@@ -164,7 +164,7 @@ def test_a_prefix_that_a_file_is_at_or_around_is_occupied(place: Place, prefix: 
     place.put("/artifacts/demo")
 
     with pytest.raises(ContractError) as caught:
-        place.world.check_free(prefix)
+        place.world.check_free(prefix, "x-1")
 
     assert reason_of(caught) == "prefix_occupied"
 
@@ -172,9 +172,9 @@ def test_a_prefix_that_a_file_is_at_or_around_is_occupied(place: Place, prefix: 
 def test_a_settled_prefix_may_be_used_again_and_a_neighbour_is_free(place: Place) -> None:
     place.put("/artifacts/demo/receipt.json")
 
-    place.world.check_free(PREFIX)
-    place.world.check_free("/artifacts/demo2/")
-    place.world.check_free("/artifacts/dem/")
+    place.world.check_free(PREFIX, "x-1")
+    place.world.check_free("/artifacts/demo2/", "x-1")
+    place.world.check_free("/artifacts/dem/", "x-1")
     assert place.world.is_settled(PREFIX)
     assert not place.world.is_settled("/artifacts/demo2/")
 
