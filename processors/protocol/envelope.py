@@ -22,7 +22,6 @@ from processors.protocol.payload import Payload
 
 ENVELOPE_BYTES_MAX = 8_388_608  # about 30,000 outputs
 ENVELOPE_MARKS_MAX = 262_144  # as many: five for an output, and some in its path
-PROCESSOR_META_KEYS = ("processor_ref", "mode", "inputs_hash", "cost_micro_usd")
 
 META_KEYS = (
     "processor_ref",

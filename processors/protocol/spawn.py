@@ -1,6 +1,6 @@
 """Start one child, feed it, drain it, and end it, and all it started, in time.
 
-The only place that starts a process: the local adapter uses it, and so does the Modal app. The
+The only place that starts a processor: the local adapter uses it, and so does the Modal app. The
 child gets a session of its own, no terminal, its stdin fed and then closed. Both output streams
 are drained together, so neither can block the other; memory is bounded whatever the child prints.
 The wall clock is monotonic; the end of it, like the end of the child, ends the whole process group

@@ -1,7 +1,7 @@
 """A trace: the events of one execution, judged by schema and automaton, and folded into a record.
 
-Pure: values in, verdict out. Tests, documents and whoever verifies evidence share it; nothing that
-runs a processor needs it.
+Pure: values in, verdict out. Tests hold every run to it, and whoever keeps logs may hold those to
+it; nothing that runs a processor needs it.
 """
 
 from __future__ import annotations
