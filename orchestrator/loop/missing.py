@@ -48,6 +48,7 @@ class Missing:
         self._seen = seen
         self._products = [Template(each) for one in operators for each in one.produces]
         self._wants: set[Want] = set()
+        self._looked: set[str] = set()  # goals, by name
 
     def look(self, goal: Goal, find: Find) -> None:
         """Look at what of a goal is not proved.
@@ -56,6 +57,9 @@ class Missing:
             goal: The goal.
             find: Gives another goal of the world by its name.
         """
+        if goal.name in self._looked:
+            return
+        self._looked.add(goal.name)
         for stated in goal.predicates:
             if stated.scope != goals.SUCCESS:
                 continue
