@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.programs import achieve, goal_file, ledger, world_command
+from tests.fixtures.programs import STEPS_ACHIEVE, achieve, goal_file, ledger, world_command
+from tests.harness import MOCK, read_until, start
 
 IN = "/artifacts/in/a"
 MADE = "/artifacts/mine/outputs/step.txt"
@@ -24,9 +26,9 @@ RESTS = {
 }
 
 
-def put(world: Path) -> None:
+def put(world: Path, text: str = "plain") -> None:
     file = world.parent / "source.txt"
-    file.write_text("plain")
+    file.write_text(text)
     world_command("put", str(file), IN, world=world)
 
 
@@ -76,10 +78,29 @@ def test_a_step_may_undo_what_no_goal_of_the_call_needs(tmp_path: Path) -> None:
 def test_what_a_step_makes_again_is_not_undone(tmp_path: Path) -> None:
     world = begun(tmp_path)
     current = f"predicate: artifact.current, args: {{path: {MADE}}}"
-    (tmp_path / "source.txt").write_text("other")
-    world_command("put", str(tmp_path / "source.txt"), IN, world=world)
+    put(world, "other")
 
     goal = goal_file(tmp_path, STEP, current, more=spelled("step"))
     achieve(goal, world=world).result  # noqa: B018 - a success
 
     assert executions(world) == 2
+
+
+def test_a_goal_that_may_cost_less_than_is_spent_is_not_declared(tmp_path: Path) -> None:
+    world, goal = tmp_path / "w", goal_file(tmp_path, STEP, more=spelled("step"))
+    put(world, "wait")
+    command = ("--goal", str(goal), *MOCK, "--json")
+    with start(*command, world=world, command=STEPS_ACHIEVE) as process:
+        read_until(process, "processor.start")
+        process.send_signal(signal.SIGINT)  # what has no valid envelope costs its whole reserve
+        process.communicate()
+    put(world)
+    achieve(goal, world=world).result  # noqa: B018 - a success
+    before = ledger("stats", world=world).result["events"]
+
+    goal.write_text(goal.read_text().replace("budget_micro_usd: 1000", "budget_micro_usd: 9"))
+    found = achieve(goal, world=world)
+
+    assert found.error == ("ERR_INPUTS", "bad_value", 2)
+    assert found.message == "goal made: budget_micro_usd is 9, and 10 is spent or reserved"
+    assert ledger("stats", world=world).result["events"] == before
