@@ -64,7 +64,8 @@ def _content(data: bytes) -> dict[str, Json]:
 
 
 def _put(call: Call) -> Answer:
-    files = intake.sources(call.given.require("FILE|FOLDER"), call.given.require("PATH"))
+    given = call.given.require("FILE|FOLDER"), call.given.require("PATH")
+    files = intake.sources(*given, call.world)
     with World(call.world, make=True) as world:
         heads.check(world.ledger)
         with call.progress("files stored", len(files)) as progress:

@@ -102,21 +102,26 @@ def unproved(stated: Stated, snapshot: Snapshot) -> Iterator[tuple[dict[str, Jso
     Without ``for_each`` a predicate is its one instance. One for which nothing matches is yielded
     whole, its paths still with their wildcards.
     """
+    matches = 0
+    for one in instances(stated, snapshot):
+        matches += 1
+        if not (verdict := judge(one, snapshot)).is_true:
+            yield one.args, verdict
+    if matches == 0:
+        yield stated.args, judge(stated, snapshot)
+
+
+def instances(stated: Stated, snapshot: Snapshot) -> Iterator[Stated]:
+    """A predicate for each artifact that it is stated for; itself, if it is not stated for any."""
     predicate = known.find(stated.predicate)
     if stated.for_each is None or predicate is None:
-        if not (verdict := judge(stated, snapshot)).is_true:
-            yield stated.args, verdict
+        yield stated
         return
-    template, matches = Template(stated.for_each), 0
+    template = Template(stated.for_each)
     for artifact in snapshot.artifacts(template.folder):
         bindings = template.match(artifact.path)
         if bindings is not None:
-            matches += 1
-            one = stated.instance(predicate.bound(stated.args, bindings))
-            if not (verdict := judge(one, snapshot)).is_true:
-                yield one.args, verdict
-    if matches == 0:
-        yield stated.args, judge(stated, snapshot)
+            yield stated.instance(predicate.bound(stated.args, bindings))
 
 
 def answer(stated: Stated, view: View) -> Answer:

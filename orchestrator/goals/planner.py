@@ -78,6 +78,8 @@ class Refused:
 
 type Answer = Plan | NoPlan | Refused
 
+_EXCLUDE = "has steps that exclude each other"
+
 
 def plan(task: Task) -> Answer:
     """Answer a task."""
@@ -86,10 +88,8 @@ def plan(task: Task) -> Answer:
     except UnboundedError:
         return Refused("unbounded", "the operators lead to more facts than a plan may consider")
     except ConflictError as conflict:
-        return Refused(
-            conflict.reason,
-            f"every plan found has steps that exclude each other at {conflict.where}",
-        )
+        said = "writes over what it needs" if conflict.reason == "overwritten" else _EXCLUDE
+        return Refused(conflict.reason, f"every plan found {said} at {conflict.where}")
 
 
 def encoded(document: dict[str, Json]) -> tuple[bytes, str]:

@@ -50,7 +50,12 @@ class CannotTellError(Exception):
 
 
 class View:
-    """One look at a snapshot: hands out what is asked for, and remembers it."""
+    """One look at a snapshot: hands out what is asked for, and remembers it.
+
+    Attributes:
+        proved: What was found of each goal that holds, by name, so that it is judged once however
+            many others rest on it.
+    """
 
     def __init__(self, snapshot: Snapshot, evaluate: Evaluate) -> None:
         self._snapshot = snapshot
@@ -58,6 +63,7 @@ class View:
         self._seen: dict[str, Artifact | None] = {}
         self._whole: set[str] = set()
         self._goals: list[str] = []
+        self.proved: dict[str, Found] = {}
 
     def artifact(self, path: str) -> Artifact | None:
         """What lies at a path, its bytes being there; None if nothing does."""

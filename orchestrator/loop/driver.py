@@ -91,6 +91,7 @@ def achieve(goal: Goal, how: How, *, folder: str, verify: bool = False) -> Achie
     with World(setting.world, make=True) as world:
         heads.check(world.ledger)
         recover(world, setting.processors_folder)
+        _check_funds(goal, commitments.budget(world.ledger, goal.name))  # before it is declared
         standing.declare(world, goal)
         _fund(world, goal)
         found = Achieved(goal)
@@ -109,23 +110,28 @@ def achieve(goal: Goal, how: How, *, folder: str, verify: bool = False) -> Achie
 
 
 def _fund(world: World, goal: Goal) -> None:
-    """Set the goal's budget to what its file says, unless it is that already.
-
-    Raises:
-        ContractError: ``ERR_INPUTS`` / ``bad_value``: it is less than what is spent and reserved.
-    """
+    """Set the goal's budget to what its file says, unless it is that already."""
     with world.ledger.writing() as transaction:
         before = commitments.budget(world.ledger, goal.name)
-        limit = goal.budget_micro_usd
-        if before is not None and before.limit_micro_usd == limit:
-            return
-        taken = 0 if before is None else before.reserved_micro_usd + before.spent_micro_usd
-        if taken > limit:
-            raise inputs_error(
-                "bad_value",
-                f"goal {goal.name}: budget_micro_usd is {limit}, and {taken} is spent or reserved",
-            )
-        transaction.append("budget.set", settlement.budget_set(goal.name, limit))
+        if before is None or before.limit_micro_usd != goal.budget_micro_usd:
+            _check_funds(goal, before)
+            data = settlement.budget_set(goal.name, goal.budget_micro_usd)
+            transaction.append("budget.set", data)
+
+
+def _check_funds(goal: Goal, before: Budget | None) -> None:
+    """Refuse a budget that is used up already by more than it is.
+
+    Raises:
+        ContractError: ``ERR_INPUTS`` / ``bad_value``.
+    """
+    taken = 0 if before is None else before.reserved_micro_usd + before.spent_micro_usd
+    if taken > goal.budget_micro_usd:
+        raise inputs_error(
+            "bad_value",
+            f"goal {goal.name}: budget_micro_usd is {goal.budget_micro_usd}, and {taken} is spent"
+            " or reserved",
+        )
 
 
 def _rounds(

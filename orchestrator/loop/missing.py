@@ -5,6 +5,9 @@ bytes are gone, or are no longer those that were stored, what they belong to cou
 that the step that made it runs again; so does what was made from something else than lies there
 now. What comes with every execution, its receipt and its index, is nobody's product and is not
 asked for; where their bytes are lost, what the step had made is.
+
+What holds already is asked for only where a plan would take it away: else two steps that write over
+each other's results would run in turns, each for what the other has just undone.
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ class Missing:
         self._seen = seen
         self._products = [Template(each) for one in operators for each in one.produces]
         self._wants: set[Want] = set()
+        self._looked: set[str] = set()  # goals, by name
 
     def look(self, goal: Goal, find: Find) -> None:
         """Look at what of a goal is not proved.
@@ -53,6 +57,9 @@ class Missing:
             goal: The goal.
             find: Gives another goal of the world by its name.
         """
+        if goal.name in self._looked:
+            return
+        self._looked.add(goal.name)
         for stated in goal.predicates:
             if stated.scope != goals.SUCCESS:
                 continue
@@ -74,6 +81,35 @@ class Missing:
             if isinstance(want, Exists) and self.is_lost(want.path)
         )
         return sorted({*self._wants, *map(Exists, self.lost)}, key=repr)
+
+    def kept(self, goal: Goal, find: Find, replaced: Iterable[str]) -> set[Want]:
+        """What must go on to hold although a plan would write over what lies there.
+
+        Args:
+            goal: The goal.
+            find: Gives another goal of the world by its name.
+            replaced: The paths that the steps of the plan would take away and not make again.
+        """
+        relied = {path for path in replaced if not self._is_besides(path)}
+        found: set[Want] = set()
+        waiting, seen = [goal] if relied else [], {goal.name}
+        while waiting:
+            for stated in waiting.pop().proving:
+                if stated.for_each is not None and _any_match(stated.for_each, relied):
+                    found.add(AtLeast(stated.for_each, 1))
+                for one in judging.instances(stated, self._seen):
+                    if one.predicate != goal_family.NAME:
+                        found.update(_relying(one, relied))
+                    elif (name := shapes.text(one.args, "goal")) not in seen:
+                        seen.add(name)
+                        waiting.append(find(name))
+        return found
+
+    def _is_besides(self, path: str) -> bool:
+        """Whether an execution made what lies there besides what its processor declares."""
+        there = self._seen.artifact(path)
+        assert there is not None
+        return not self._is_made(path) and "execution_id" in self._seen.event(there.seq).data
 
     def is_lost(self, path: str) -> bool:
         """Whether the world has a path and not its bytes, judged by their size."""
@@ -135,6 +171,23 @@ class Missing:
             for made in self._seen.artifacts(f"{prefix}/outputs/"):
                 if any(template.match(made.path) is not None for template in self._products):
                     self.lost.add(made.path)
+
+
+def _any_match(pattern: str, paths_: Iterable[str]) -> bool:
+    template = Template(pattern)
+    return any(template.match(path) is not None for path in paths_)
+
+
+def _relying(stated: Stated, relied: set[str]) -> Iterator[Want]:
+    """What a predicate needs of some paths."""
+    predicate = known.find(stated.predicate)
+    if _counts(stated.args):
+        if _any_match(str(stated.args["pattern"]), relied):
+            yield AtLeast(str(stated.args["pattern"]), shapes.count(stated.args, "count"))
+        return
+    for name in () if predicate is None else predicate.paths:
+        if (path := str(stated.args.get(name, ""))) in relied:
+            yield Exists(path)
 
 
 def _counts(args: dict[str, Json]) -> bool:

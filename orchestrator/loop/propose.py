@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from orchestrator.execution import input_schema
 from orchestrator.goals import planner
-from orchestrator.goals.domain import DomainError, Task
+from orchestrator.goals.domain import DomainError, Facts, Task
 from orchestrator.goals.templates import Template
 from orchestrator.loop import certificates, settlement
 from orchestrator.loop.means import invalid
 from orchestrator.loop.missing import Missing
 from orchestrator.world import commitments, loop_facts
-from processors.protocol import shapes
+from processors.protocol import paths, shapes
 from processors.protocol.canonical import Json, canonical
 from processors.protocol.errors import inputs_error
 
@@ -92,19 +92,36 @@ def propose(goal: Goal, seen: Snapshot, usable: dict[str, Means], find: Find) ->
     missing = Missing(seen, [each.operator for each in usable.values()])
     try:
         missing.look(goal, find)
+        wanted, lost = {*missing.wanted()}, missing.lost
+        if not wanted:
+            return None
+        facts = {each.path for each in seen.artifacts(certificates.ROOT)}
+        while True:
+            existing = Facts(facts - lost)
+            found = _planned(goal, seen, usable, wanted, existing, lost)
+            # What a step would read has to be made again, too, and what it would undo kept.
+            gone = {path for path in found.reads if missing.is_lost(path)}
+            kept = missing.kept(goal, find, _replaced(found, existing)) - wanted
+            if not gone and not kept:
+                break
+            lost |= gone
+            wanted |= kept
     except DomainError as error:  # a path that the world has may have a name that no plan can say
         raise inputs_error("no_plan", f"goal {goal.name}: {error}{_braced(goal, seen)}") from None
-    wanted, lost = missing.wanted(), missing.lost
-    if not wanted:
-        return None
-    facts = {each.path for each in seen.artifacts(certificates.ROOT)}
-    found = _planned(goal, seen, usable, wanted, facts, lost)
-    while more := {path for path in found.reads if missing.is_lost(path)}:
-        lost |= more  # what a step would read has to be made again, too
-        found = _planned(goal, seen, usable, wanted, facts, lost)
     if found.is_plan:
         _check_inputs(found, usable)
     return found
+
+
+def _replaced(found: Proposed, existing: Facts) -> set[str]:
+    """What exists where the steps of a plan write, and none of them makes."""
+    replaced: set[str] = set()
+    for step in found.steps if found.is_plan else ():
+        prefix, made = shapes.text(step, "write_prefix"), step["produces"]
+        assert isinstance(made, list)
+        with_every_run = paths.receipt_path(prefix), paths.index_path(prefix)
+        replaced.update({*existing.starting(prefix)}.difference(made, with_every_run))
+    return replaced
 
 
 def _braced(goal: Goal, seen: Snapshot) -> str:
@@ -123,8 +140,8 @@ def _planned(
     goal: Goal,
     seen: Snapshot,
     usable: dict[str, Means],
-    wanted: list[Want],
-    facts: set[str],
+    wanted: set[Want],
+    existing: Facts,
     lost: set[str],
 ) -> Proposed:
     """The planner's answer to what is wanted where so much is there, and the checker's to that."""
@@ -133,7 +150,7 @@ def _planned(
             goal=goal.id,
             head=(seen.head.count, seen.head.hash),
             operators=[each.operator for each in usable.values()],
-            facts=facts - lost,
+            facts=existing,
             wants=wanted,
             transitions=list(usable) if goal.transitions else None,
         )

@@ -33,12 +33,13 @@ def mime_of(name: str) -> str:
     return _MIMES.get(os.path.splitext(name)[1].lower(), OTHER_MIME)
 
 
-def sources(source: str, target: str) -> dict[str, str]:
+def sources(source: str, target: str, world: str) -> dict[str, str]:
     """World path → file, for a file, or for every file of a folder; sorted by path.
 
     Args:
         source: A file or a folder.
         target: The world path that a file gets, or below which a folder's files come.
+        world: The folder of the world that they come into, which they may not be a part of.
 
     Raises:
         ContractError: ``ERR_INPUTS``: ``unreadable_file``, a ``path_*`` reason, or
@@ -47,6 +48,9 @@ def sources(source: str, target: str) -> dict[str, str]:
     if not os.path.isdir(source):
         return {_target(target): source}
     folder = _target(target.removesuffix("/"))
+    own, given = os.path.realpath(world), os.path.realpath(source)
+    if os.path.commonpath((own, given)) in (own, given):  # it would double with each call
+        raise _unreadable(source, f"it holds the world itself, {own!a}, or is a part of it")
     found: dict[str, str] = {}
     for file in _files(source):
         add(found, f"{folder}/", os.path.relpath(file, source), file)

@@ -168,6 +168,17 @@ def test_put_of_a_folder_is_all_or_nothing(
     assert listed(filled, "/artifacts/other") == []
 
 
+@pytest.mark.parametrize("source", [".", "w", "w/store", "link"])
+def test_put_does_not_bring_a_world_into_itself(source: str, filled: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    before = events(filled)
+
+    found = put(filled, tmp_path / source, "/artifacts/all")
+
+    refused(found, "unreadable_file", "the world itself")
+    assert events(filled) == before
+
+
 def test_put_of_nothing_is_refused(world: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
 

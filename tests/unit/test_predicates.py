@@ -398,6 +398,20 @@ def test_goals_that_rest_on_each_other_are_an_error() -> None:
     )
 
 
+def test_a_goal_that_many_rest_on_is_judged_once() -> None:
+    lowest = stated("artifact.count_at_least", pattern="/artifacts/{x}", count=1)
+    twice = [stated("goal.satisfied", goal=f"g{n + 1}") for n in range(10)]
+    files = dict([goal("g10", lowest), *(goal(f"g{n}", one, one) for n, one in enumerate(twice))])
+    snapshot = MemorySnapshot({**files, A: b""})
+    one = stated("goal.satisfied", goal="g0")
+
+    verdict = judging.judge(one, snapshot)
+
+    assert verdict.value == "true"
+    assert snapshot.asked.count("/artifacts/") == 1
+    assert judging.recheck(one, verdict, snapshot)
+
+
 def test_the_guides_example_is_the_one_that_is_there_and_runs() -> None:
     page = Path("docs/guides/predicates.md").read_text()
     shown, table, tried = re.findall(r"```python\n(.*?)```", page, re.DOTALL)

@@ -76,7 +76,7 @@ def compare(what: str, source: str, rounds: int) -> None:
 def put(source: str, target: str) -> None:
     """What ``world put`` does."""
     with World(target, make=True) as world:
-        files = intake.sources(source, "/artifacts/bench")
+        files = intake.sources(source, "/artifacts/bench", target)
         intake.put(world, files, lambda _: None)
 
 
