@@ -146,6 +146,7 @@ def _rounds(
     for _ in range(ROUNDS_MAX):
         _check_stopped(how)
         how.observer.judging(commitments.budget(world.ledger, goal.name))
+        judged = world.ledger.head()
         stand = standing.prove(world, goal.name, verify=verify)
         if stand.goal.id != goal.id:  # its truth says nothing of the one that was given
             raise inputs_error(
@@ -157,6 +158,8 @@ def _rounds(
         check_invariants(goal, stand.verdicts)
         proposed = _proposed(world, goal, usable, verify=verify)
         if proposed is None:
+            if world.ledger.head().hash != judged.hash:
+                continue  # what was missing may be there by now, by another loop's hands
             raise _unproved(goal, stand.verdicts)
         found.plans.append(proposed.id)
         how.observer.planned(proposed)

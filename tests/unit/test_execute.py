@@ -14,13 +14,13 @@ from orchestrator.execution.run import Setting, run
 from orchestrator.execution.trail import Trail
 from orchestrator.goals import goal_file, snapshot, standing
 from orchestrator.goals.goal import Goal
-from orchestrator.loop import means, propose, settlement
+from orchestrator.loop import driver, means, propose, settlement
 from orchestrator.loop.execute import Ended, How, execute
 from orchestrator.loop.gate import Gate
 from orchestrator.loop.observer import Observer
 from orchestrator.loop.worlds import Worlds
 from orchestrator.modal.session import Session
-from orchestrator.world import commitments
+from orchestrator.world import commitments, fold
 from orchestrator.world.chain import Head
 from orchestrator.world.world import World
 from processors.protocol.canonical import Json
@@ -117,7 +117,18 @@ def executed(
             found = propose.propose(goal(), seen, usable, lambda name: standing.find(world, name))
         assert found is not None
         propose.keep(world, found)
-    how = How(
+    return execute(found, usable, how_of(setting, observer, adapter=adapter, pause_s=pause_s))
+
+
+def how_of(
+    setting: Setting,
+    observer: Observer | None = None,
+    *,
+    adapter: str = "local",
+    pause_s: float = 0,
+) -> How:
+    """How steps run here."""
+    return How(
         lane="dev",
         adapter=adapter,
         mode="mock",
@@ -129,7 +140,6 @@ def executed(
         setting=setting,
         observer=observer,
     )
-    return execute(found, usable, how)
 
 
 class Faster(Observer):
@@ -338,6 +348,25 @@ def test_an_id_that_never_began_is_no_execution(setting: Setting) -> None:
     assert (ended.error.reason, ended.executions) == ("prefix_occupied", [])
     with World(setting.world, make=False) as world:
         assert list(world.ledger.executions()) == []
+
+
+def test_what_others_have_made_since_it_was_judged_is_judged_again(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = standing.prove
+
+    def and_then_is_made(world: World, name: str, *, verify: bool = False) -> standing.Standing:
+        found = judge(world, name, verify=verify)
+        if found.status == fold.UNPROVED:
+            put(world, "/artifacts/still/a/outputs/a.txt")
+        return found
+
+    monkeypatch.setattr(standing, "prove", and_then_is_made)
+
+    found = driver.achieve(goal(), how_of(setting), folder=str(Path(setting.world).parent))
+
+    assert found.proof is not None
+    assert (found.plans, found.ended) == ([], [])
 
 
 def test_a_step_of_a_plan_takes_no_earlier_result(setting: Setting, trail: Trail) -> None:
