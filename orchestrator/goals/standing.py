@@ -13,9 +13,9 @@ from orchestrator.goals import goal as goals
 from orchestrator.goals import judging, snapshot
 from orchestrator.goals.predicates import goal as goal_family
 from orchestrator.world import fold, goal_facts
-from processors.protocol import shapes
-from processors.protocol.canonical import Json, canonical
-from processors.protocol.errors import inputs_error
+from processors.protocol import digests, shapes
+from processors.protocol.canonical import Json, canonical, parse_object
+from processors.protocol.errors import ContractError, inputs_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def find(world: World, name: str) -> Goal:
 def prove(world: World, name: str, *, verify: bool = False) -> Standing:
     """Judge a goal and write down what follows; return how it stands.
 
-    Nothing is written if nothing follows: a goal that is satisfied and still true keeps its proof.
+    Nothing is written if nothing follows: a goal that is satisfied and still true keeps its proof
+    as long as what that looked at is as it was.
 
     Args:
         world: The world, in no transaction.
@@ -112,7 +113,9 @@ def prove(world: World, name: str, *, verify: bool = False) -> Standing:
         with snapshot.of(world, verify=verify) as seen:
             goal, head = find(world, name), seen.head
             verdicts = {stated.name: judging.judge(stated, seen) for stated in goal.proving}
-        found = _settle(world, goal, verdicts, head)
+            proof = _Proof(goal, verdicts)
+            proof.keep(world, goal, seen)
+        found = _settle(world, goal, verdicts, head, proof)
         if found is not None:
             return found
     raise inputs_error(
@@ -120,15 +123,24 @@ def prove(world: World, name: str, *, verify: bool = False) -> Standing:
     )
 
 
-def decide(status: str, goal: Goal, verdicts: dict[str, Verdict], head: Head) -> list[Fact]:
-    """The facts that follow from verdicts, given a goal's status: none, or those that change it.
+def decide(
+    status: str, goal: Goal, verdicts: dict[str, Verdict], head: Head, *, is_kept: bool
+) -> list[Fact]:
+    """The facts that follow from verdicts: none, or those that change a goal's status or proof.
 
-    The proof of a goal that becomes satisfied is for the caller to place; its file is in the fact.
+    A new proof is for the caller to place; its file is in the fact.
+
+    Args:
+        status: The goal's.
+        goal: The goal.
+        verdicts: On each predicate that must hold.
+        head: Where the chain ended when they were reached.
+        is_kept: Whether the goal has a proof that stands.
     """
     at: Json = {"count": head.count, "hash": head.hash}
     own: dict[str, Json] = {"name": goal.name, "goal": goal.id, "head": at}
     if all(verdict.is_true for verdict in verdicts.values()):
-        return [] if status == fold.SATISFIED else [("goal.satisfied", own)]
+        return [] if status == fold.SATISFIED and is_kept else [("goal.satisfied", own)]
     if status != fold.SATISFIED:
         return []
     return [
@@ -146,41 +158,77 @@ def proof_of(goal: Goal, verdicts: dict[str, Verdict]) -> bytes:
     return canonical({"schema": "v1", "name": goal.name, "goal": goal.id, "verdicts": proved})
 
 
-def _settle(world: World, goal: Goal, verdicts: dict[str, Verdict], head: Head) -> Standing | None:
+class _Proof:
+    """What verdicts prove, and the proof that the world has already.
+
+    Attributes:
+        document: The proof, or None if a predicate is not true.
+        kept: The content id of the world's own proof of the goal, if that stands.
+        is_there: Whether its bytes are there; they are put back where they are not.
+    """
+
+    __slots__ = ("document", "is_there", "kept")
+
+    def __init__(self, goal: Goal, verdicts: dict[str, Verdict]) -> None:
+        proved = all(verdict.is_true for verdict in verdicts.values())
+        self.document = proof_of(goal, verdicts) if proved else None
+        self.kept: str | None = None
+        self.is_there = False
+
+    def keep(self, world: World, goal: Goal, seen: Snapshot) -> None:
+        """Look whether the world has a proof, and whether that stands."""
+        row = world.ledger.goal(goal.name)
+        there = world.ledger.artifact(goal_facts.proof_path(goal.name))
+        if self.document is None or row is None or row.goal != goal.id:
+            return
+        if row.proof is None or there is None or row.proof != there.cid:
+            return
+        if digests.of_bytes(self.document) != row.proof:
+            try:
+                data = world.objects.read(row.proof, bytes_max=there.size_bytes)
+            except ContractError:
+                return  # its bytes are gone, and so is the proof
+            if not all(judging.stands(verdict, seen) for verdict in _verdicts_of(data)):
+                return
+        self.kept = row.proof
+        self.is_there = world.objects.holds(there.cid, there.size_bytes)
+
+    def place(self, placing: Placing, goal: Goal) -> dict[str, Json] | None:
+        """Keep the proof, if there is one and the world has not; return its file."""
+        if self.document is None or self.is_there:
+            return None
+        cid, size_bytes = placing.write(self.document)
+        placing.place()
+        return _file(goal_facts.proof_path(goal.name), cid, size_bytes)
+
+
+def _verdicts_of(proof: bytes) -> list[Verdict]:
+    """The verdicts that a proof of ours lists."""
+    listed = parse_object(proof, "a proof", bytes_max=len(proof))["verdicts"]
+    assert isinstance(listed, list)
+    return [judging.Verdict(judging.TRUE, shapes.members(each, "witness")) for each in listed]
+
+
+def _settle(
+    world: World, goal: Goal, verdicts: dict[str, Verdict], head: Head, proof: _Proof
+) -> Standing | None:
     """Write down what follows; None if the verdicts are of a world that is no more."""
     with world.objects.placing() as placing:
-        kept = None if _is_proved(world, goal) else _place(placing, goal, verdicts)
+        made = proof.place(placing, goal)
         with world.ledger.writing() as transaction:
             now = world.ledger.goal(goal.name)
             if now is None or now.goal != goal.id or not _still(world, verdicts, head):
                 return None
-            for kind, data in decide(now.status, goal, verdicts, head):
+            is_kept = proof.kept is not None and proof.kept == now.proof
+            for kind, data in decide(now.status, goal, verdicts, head, is_kept=is_kept):
                 if kind == "goal.satisfied":
-                    if kept is None:
+                    if made is None:
                         return None  # it was proved, and no longer is
-                    data |= {"proved": list[Json](sorted(verdicts)), "proof": kept}
+                    data |= {"proved": list[Json](sorted(verdicts)), "proof": made}
                 transaction.append(kind, data)
             after = world.ledger.goal(goal.name)
     assert after is not None
     return Standing(goal, verdicts, after.status, after.proof)
-
-
-def _is_proved(world: World, goal: Goal) -> bool:
-    """Whether the proof of a goal is there, so that no other one is needed."""
-    now = world.ledger.goal(goal.name)
-    if now is None or now.goal != goal.id or now.status != fold.SATISFIED:
-        return False
-    proof = world.ledger.artifact(goal_facts.proof_path(goal.name))
-    return proof is not None and world.objects.holds(proof.cid, proof.size_bytes)
-
-
-def _place(placing: Placing, goal: Goal, verdicts: dict[str, Verdict]) -> dict[str, Json] | None:
-    """Keep the proof, if there is one, and return its file."""
-    if not all(verdict.is_true for verdict in verdicts.values()):
-        return None
-    cid, size_bytes = placing.write(proof_of(goal, verdicts))
-    placing.place()
-    return _file(goal_facts.proof_path(goal.name), cid, size_bytes)
 
 
 def _still(world: World, verdicts: dict[str, Verdict], head: Head) -> bool:

@@ -14,7 +14,7 @@ from orchestrator.world import deployment_facts, goal_facts, grammar, image_fact
 from processors.protocol import digests, refs, shapes
 from processors.protocol.canonical import Json
 
-FORMAT = 4  # of a world; counts up when projections change. Events are never rewritten.
+FORMAT = 5  # of a world; counts up when projections or moves change. Events are never rewritten.
 
 # What an event of each type is written as today.
 VERSIONS = {

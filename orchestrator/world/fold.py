@@ -57,7 +57,7 @@ GOAL_STATUSES = (UNPROVED, SATISFIED, REOPENED)
 # Event → the statuses of a goal it may follow. ``goal.declared`` follows none.
 GOAL_MOVES: dict[str, tuple[str, ...]] = {
     "goal.changed": GOAL_STATUSES,
-    "goal.satisfied": (UNPROVED, REOPENED),
+    "goal.satisfied": GOAL_STATUSES,  # again once what was proved has changed and is still true
     "predicate.regressed": (SATISFIED, REOPENED),  # several can turn at once
 }
 

@@ -160,26 +160,46 @@ TRUE, FALSE, ERROR = (Verdict(value, {}) for value in ("true", "false", "error")
 
 
 @pytest.mark.proves("WL-4")
+@pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "stale"])
 @pytest.mark.parametrize("status", fold.GOAL_STATUSES)
 @pytest.mark.parametrize(
     "verdicts", [{"a": TRUE, "b": TRUE}, {"a": TRUE, "b": FALSE}, {"a": ERROR, "b": FALSE}]
 )
 def test_what_follows_is_decided_by_status_and_verdicts(
-    status: str, verdicts: dict[str, Verdict]
+    status: str, verdicts: dict[str, Verdict], *, is_kept: bool
 ) -> None:
     wrong = [name for name, verdict in verdicts.items() if not verdict.is_true]
     expected = []
-    if status == fold.SATISFIED:
+    if status == fold.SATISFIED and (wrong or is_kept):
         expected = ["predicate.regressed"] * len(wrong)
     elif not wrong:
         expected = ["goal.satisfied"]
 
-    found = standing.decide(status, goal(), verdicts, HEAD)
+    found = standing.decide(status, goal(), verdicts, HEAD, is_kept=is_kept)
 
     assert [kind for kind, _ in found] == expected
     assert [data["predicate"] for _, data in found if "predicate" in data] == (
         wrong if status == fold.SATISFIED else []
     )
+
+
+def test_what_is_true_of_something_else_is_proved_anew(world: World) -> None:
+    standing.declare(world, goal())
+    put(world, A)
+    first = standing.prove(world, "one").proof
+    put(world, A, b"another")
+    second = standing.prove(world, "one")
+    put(world, A, b"another")
+    third = standing.prove(world, "one")
+
+    assert second.status == fold.SATISFIED
+    assert second.proof not in (None, first)
+    assert third.proof == second.proof
+    assert types(world).count("goal.satisfied") == 2
+    assert "predicate.regressed" not in types(world)
+    kept = world.ledger.artifact("/goals/one/proof.json")
+    assert kept is not None
+    assert kept.cid == second.proof
 
 
 def test_a_proof_is_the_same_whatever_else_happens_in_the_world(world: World) -> None:
