@@ -222,11 +222,15 @@ class _StoppedError(KeyboardInterrupt):
 def _stop(signum: int, _: object) -> None:
     """Turn a signal into the end of the command; what it does last is left alone."""
     for each in _SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+        signal.signal(each, _leave)
     reason = "interrupted" if signum == signal.SIGINT else "terminated"
     raise _StoppedError(
         adapter_error(reason, f"signal {signum} ended the command; what was committed stays")
     )
+
+
+def _leave(_: int, __: object) -> None:
+    """Do nothing; of an ignored one that came with the first, the interpreter would complain."""
 
 
 def _show_frames(error: Exception) -> None:
