@@ -158,9 +158,7 @@ def _answer(find: Callable[[], Command], argv: list[str], meta: Result, skipped:
     return exit_code
 
 
-def _performed(
-    find: Callable[[], Command], argv: list[str], answer: _Answer, skipped: int
-) -> int:
+def _performed(find: Callable[[], Command], argv: list[str], answer: _Answer, skipped: int) -> int:
     try:
         command = find()
         given = flags.parse(command.table, argv[skipped:], one_of=command.one_of)

@@ -130,7 +130,7 @@ def run_interrupted(at: int) -> tuple[int, str]:
     files = {program.__file__, output.__file__}
     unchanged, moments, where = signal.getsignal(signal.SIGINT), 0, ""
 
-    def trace(frame: FrameType, event: str, _: object) -> Any:
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
         nonlocal moments, where
         if frame.f_code.co_filename not in files:
             return None
