@@ -119,7 +119,12 @@ def print_document(document: dict[str, Json]) -> None:
     Raises:
         UnreadError: As there.
     """
-    print_bytes(canonical(document) + b"\n")
+    print_bytes(line_of(document))
+
+
+def line_of(document: dict[str, Json]) -> bytes:
+    """A document on a line of its own."""
+    return canonical(document) + b"\n"
 
 
 def print_lines(lines: Iterable[str]) -> None:

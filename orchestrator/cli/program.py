@@ -12,7 +12,7 @@ import signal
 from orchestrator.cli import flags, output
 from orchestrator.cli.flags import Flag, Given
 from orchestrator.cli.progress import Progress
-from orchestrator.execution import answer
+from orchestrator.execution.answer import DEBUG_FRAMES_MAX, known
 from processors.protocol.canonical import Json
 from processors.protocol.errors import (
     EXIT_OK,
@@ -128,8 +128,6 @@ def run_alone(command: Command, argv: list[str]) -> int:
 def _prepare() -> None:
     output.keep_standard_streams()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a child whose end is ignored has no status
-    for signum in _SIGNALS:
-        signal.signal(signum, _stop)
 
 
 def _named(program: str, commands: Sequence[Command], argv: list[str], meta: Result) -> Command:
@@ -139,33 +137,75 @@ def _named(program: str, commands: Sequence[Command], argv: list[str], meta: Res
 
 
 def _answer(find: Callable[[], Command], argv: list[str], meta: Result, skipped: int) -> int:
-    """Perform a command, whose words come after those skipped, and print what it answers."""
-    as_json = "--json" in argv
+    """Perform a command, whose words come after those skipped, and print what it answers.
+
+    A signal ends it wherever it comes: from the first to the last that take it, all lies in one
+    block. Before and after, it ends the process, or comes too late to end anything.
+    """
+    answer = _Answer(meta, as_json="--json" in argv)
     try:
         try:
-            command = find()
-            given = flags.parse(command.table, argv[skipped:], one_of=command.one_of)
-            call = Call(given, command.world)
-            if call.world:
-                meta["world"] = call.world.encode("utf-8", "backslashreplace").decode("utf-8")
-            result, lines = command.perform(call)
-        except output.UnreadError:
-            raise
-        except _StoppedError as stopped:
-            return _refuse(stopped.error, meta, as_json=as_json)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one document
-            if "--debug" in argv and not isinstance(error, ContractError):
-                _show_frames(error)
-            return _refuse(answer.known(error), meta, as_json=as_json)
-        if as_json:
-            output.print_document({"status": "success", "result": result, "meta": meta})
+            _on_signals(_stop)
+            exit_code = _performed(find, argv, answer, skipped)
+        except output.UnreadError as error:
+            exit_code = output.unread(error)
+        _on_signals(_leave)
+    except _StoppedError as stopped:  # then they are left alone already
+        try:
+            exit_code = answer.refuse(stopped.error)
+        except output.UnreadError as error:
+            exit_code = output.unread(error)
+    return exit_code
+
+
+def _performed(find: Callable[[], Command], argv: list[str], answer: _Answer, skipped: int) -> int:
+    try:
+        command = find()
+        given = flags.parse(command.table, argv[skipped:], one_of=command.one_of)
+        call = Call(given, command.world)
+        if call.world:
+            answer.meta["world"] = call.world.encode("utf-8", "backslashreplace").decode("utf-8")
+        result, lines = command.perform(call)
+    except output.UnreadError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one document
+        if "--debug" in argv and not isinstance(error, ContractError):
+            _show_frames(error)
+        return answer.refuse(known(error))
+    answer.give(result, lines)
+    return EXIT_OK
+
+
+class _Answer:
+    """What a call is answered: one document, of which no second one begins."""
+
+    def __init__(self, meta: Result, *, as_json: bool) -> None:
+        self.meta = meta
+        self._as_json = as_json
+        self._is_begun = False
+
+    def give(self, result: Result, lines: Iterable[str]) -> None:
+        """Print the result of a success."""
+        if self._as_json:
+            self._print({"status": "success", "result": result, "meta": self.meta})
         else:
             output.print_lines(lines)
-    except output.UnreadError as error:
-        return output.unread(error)
-    except _StoppedError as stopped:  # while the answer was printed, and there is only one
-        return _refuse(stopped.error, meta, as_json=False)
-    return EXIT_OK
+
+    def refuse(self, error: ContractError) -> int:
+        """Print an error, or tell of it where a document has begun; return the exit status."""
+        document: Result = {"status": "error", "error": dict(error.as_json()), "meta": self.meta}
+        if self._as_json and not self._is_begun:
+            self._print(document)
+        else:
+            output.tell(f"error  {self.meta['command']}\n{output.explained(document['error'])}\n")
+            for note in getattr(error, "__notes__", ()):  # what the command adds for people
+                output.tell(f"{output.shown(note)}\n")
+        return output.exit_code(document)
+
+    def _print(self, document: Result) -> None:
+        data = output.line_of(document)
+        self._is_begun = True
+        output.print_bytes(data)
 
 
 def usage(program: str, summary: str, commands: Sequence[Command], argv: Sequence[str]) -> str:
@@ -196,17 +236,6 @@ def _chosen(commands: Sequence[Command], argv: list[str]) -> Command:
     raise inputs_error("unknown_flag", f"{argv[0][:80]!a} is no command; there are {names}")
 
 
-def _refuse(error: ContractError, meta: dict[str, Json], *, as_json: bool) -> int:
-    document: dict[str, Json] = {"status": "error", "error": dict(error.as_json()), "meta": meta}
-    if as_json:
-        output.print_document(document)
-    else:
-        output.tell(f"error  {meta['command']}\n{output.explained(document['error'])}\n")
-        for note in getattr(error, "__notes__", ()):  # what the command adds for people
-            output.tell(f"{output.shown(note)}\n")
-    return output.exit_code(document)
-
-
 class _StoppedError(KeyboardInterrupt):
     """A signal ended the command; nothing takes it for what it could not read or judge.
 
@@ -221,18 +250,26 @@ class _StoppedError(KeyboardInterrupt):
 
 def _stop(signum: int, _: object) -> None:
     """Turn a signal into the end of the command; what it does last is left alone."""
-    for each in _SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    _on_signals(_leave)
     reason = "interrupted" if signum == signal.SIGINT else "terminated"
     raise _StoppedError(
         adapter_error(reason, f"signal {signum} ended the command; what was committed stays")
     )
 
 
+def _on_signals(handler: Callable[[int, object], None]) -> None:
+    for each in _SIGNALS:
+        signal.signal(each, handler)
+
+
+def _leave(_: int, __: object) -> None:
+    """Do nothing; of an ignored one that came with the first, the interpreter would complain."""
+
+
 def _show_frames(error: Exception) -> None:
     import traceback  # rarely needed
 
-    for frame in traceback.extract_tb(error.__traceback__)[-answer.DEBUG_FRAMES_MAX :]:
+    for frame in traceback.extract_tb(error.__traceback__)[-DEBUG_FRAMES_MAX:]:
         output.tell(f"{frame.filename}:{frame.lineno} in {frame.name}\n")
 
 

@@ -227,10 +227,10 @@ class Objects:
                     f"world {self._world!a}: what was written ahead as {cid[:100]!a} has another"
                     " hash; restore the ledger from a copy",
                 )
-        self.put_back(ahead)
         files = sorted({self.path(cid) for cid, _ in ahead})
         folders = sorted({os.path.dirname(file) for file in files})
-        with self.placing():  # so that nothing is collected meanwhile
+        with self.placing():  # so that nothing is collected from the first look at a file on
+            self.put_back(ahead)
             try:
                 found = {cid: os.lstat(self.path(cid)) for cid, _ in ahead}
                 durable.sync_all([*files, *folders, self._root], self.fd())

@@ -17,6 +17,7 @@ from processors.protocol.errors import inputs_error
 
 _FOLDER = ".staging"
 _NAME_BYTES = 16
+PATIENCE_S = 2.0  # how long the folder of an attempt that never began may take to be removed
 
 
 class Staging:
@@ -56,7 +57,7 @@ class StagingArea:
         Raises:
             ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
         """
-        folder = os.path.join(self._root, os.urandom(_NAME_BYTES).hex())
+        folder = self._nobodys()
         try:
             os.makedirs(self._root, exist_ok=True)
             with durable.Lock(self._root, shared=False):
@@ -74,18 +75,36 @@ class StagingArea:
     def claim(self, staging: Staging, attempt: str) -> None:
         """Make a folder an attempt's. The caller holds the transaction that begins it.
 
+        If there is a folder of its name, the transaction of whoever made it was lost, since the
+        ledger knows of none. It is being removed, or its maker was killed.
+
         Raises:
-            ContractError: ``ERR_INPUTS``: ``execution_exists`` while there is a folder of this
-                attempt, or ``world_unwritable``.
+            ContractError: ``ERR_INPUTS``: ``execution_exists`` while somebody works in a folder of
+                this attempt, or ``world_unwritable``.
         """
         folder = os.path.join(self._root, attempt)
         try:
             if os.path.lexists(folder):
-                raise inputs_error("execution_exists", f"attempt {attempt} is under way")
+                self._set_aside(folder)
             os.rename(staging.folder, folder)
         except OSError as error:
             raise self._unwritable(error) from None
         staging.lies_in(folder)
+
+    def _set_aside(self, folder: str) -> None:
+        """Give a folder that nobody works in a name of chance, as one of no attempt."""
+        try:
+            with durable.Lock(folder, shared=False, patience_s=PATIENCE_S):
+                if os.path.lexists(folder):
+                    os.rename(folder, self._nobodys())
+        except FileNotFoundError:
+            pass  # it has been removed
+        except BlockingIOError:
+            attempt = os.path.basename(folder)
+            raise inputs_error("execution_exists", f"attempt {attempt} is under way") from None
+
+    def _nobodys(self) -> str:
+        return os.path.join(self._root, os.urandom(_NAME_BYTES).hex())
 
     def holds(self, attempt: str) -> bool:
         """Whether an attempt has a folder."""

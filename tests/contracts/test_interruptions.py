@@ -10,7 +10,8 @@ from signal import SIGHUP, SIGINT, SIGTERM, Signals
 import pytest
 
 from tests.fixtures import traces
-from tests.harness import MOCK, ZOO_COMMAND, Result, finish, read_until, start, zoo, zoo_words
+from tests.fixtures.commands import Copy
+from tests.harness import MOCK, ZOO_COMMAND, Result, finish, read_until, run, start, zoo, zoo_words
 
 STATUS = {SIGINT: ("interrupted", 130), SIGTERM: ("terminated", 143), SIGHUP: ("terminated", 143)}
 ASKED = ("--ref", "hostile/zoo@1", *MOCK, "--write-prefix", "/artifacts/zoo/", "--json")
@@ -76,6 +77,24 @@ def caught_up(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
     pending = [line.split()[1] for line in status if line.startswith(("SigPnd", "ShdPnd"))]
     return all(int(mask, 16) == 0 for mask in pending)
+
+
+@pytest.mark.parametrize("signum", [SIGINT, SIGTERM, SIGHUP])
+def test_a_signal_before_the_command_takes_signals_ends_it_without_words(
+    signum: Signals, tmp_path: Path
+) -> None:
+    copy = Copy(tmp_path)
+    first = "from __future__ import annotations\n"
+    copy.replace(
+        "run_processor.tree/app/orchestrator/execution/run.py",
+        first,
+        f"{first}import os\nos.kill(os.getpid(), {signum:d})\n",
+    )
+
+    result = run(*ASKED, "--inputs-json", "{}", world=tmp_path / "world", command=copy.command)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (-signum, b"", b"")
+    assert not (tmp_path / "world").exists()
 
 
 @pytest.mark.proves("HR-4")

@@ -521,3 +521,25 @@ def test_a_signal_ends_with_one_document_and_no_half_world(
     shutil.rmtree(new)
     (tmp_path / "export").write_bytes(b"".join(lines))
     assert ledger("import", str(tmp_path / "export"), world=new).result["count"] == COUNT
+
+
+def test_of_signals_that_come_together_the_first_counts(world: Path, tmp_path: Path) -> None:
+    lines = exported(world, tmp_path / "export")
+    os.mkfifo(tmp_path / "pipe")
+    new = tmp_path / "new"
+    words = ("import", str(tmp_path / "pipe"), "--json")
+    with (
+        start(*words, world=new, command=LEDGER) as process,
+        (tmp_path / "pipe").open("wb", buffering=0) as pipe,
+    ):
+        pipe.write(b"".join(lines[:5]))
+        while not (new / "ledger.sqlite3.new").exists():
+            time.sleep(0.01)
+        # Of a process that is stopped they wait, and come at once when it goes on.
+        for signum in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+            process.send_signal(signum)
+        ended = finish(process, world=new)
+
+    answer = Answer(ended.exit_code, ended.stdout, ended.stderr)
+    assert answer.error == ("ERR_ADAPTER_INVOCATION", "interrupted", 130)  # by their numbers
+    assert ended.stderr == b""

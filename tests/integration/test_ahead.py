@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.world import audit, durable, intake, world
+from orchestrator.world.objects import Objects
 from orchestrator.world.placing import SMALL_MAX
 from orchestrator.world.records import Ahead
 from orchestrator.world.world import World
@@ -254,6 +255,32 @@ def test_what_comes_while_others_are_waited_for_stays_ahead(
         place.wait()
 
     assert [data for _, data in place.ledger.ahead()] == [b"between"]
+
+
+def test_nothing_is_collected_while_it_is_waited_for(
+    place: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(place, WORDS)
+    with place.ledger.writing() as transaction:
+        path = f"/artifacts/{CID.removeprefix('sha256:')}"
+        transaction.append("artifact.removed", {"path": path})  # so it may be collected
+    is_whole, store = Objects.is_whole, os.path.join(place.ledger.folder, "store")
+
+    def collect_after(objects: Objects, cid: str, data: bytes) -> bool:
+        """Look at a file; then comes a collection, if it may."""
+        found = is_whole(objects, cid, data)
+        try:
+            with durable.Lock(store, shared=False, patience_s=0):
+                os.unlink(objects.path(cid))
+        except BlockingIOError:
+            pass
+        return found
+
+    monkeypatch.setattr(Objects, "is_whole", collect_after)
+
+    place.wait()
+
+    assert place.ledger.ahead() == []
 
 
 def test_a_disk_that_fails_is_an_error_and_nothing_is_forgotten(

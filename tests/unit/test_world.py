@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -192,13 +193,39 @@ def test_a_staging_tree_holds_the_artifacts_read_only_and_an_empty_prefix(place:
     assert list(Path(staging.tmp).iterdir()) == []
 
 
-def test_a_staging_tree_belongs_to_one_attempt(place: Place) -> None:
+def test_a_staging_tree_belongs_to_one_attempt(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.world.staging.PATIENCE_S", 0)
     stage_with(place, {})
 
     with pytest.raises(ContractError) as caught:
         stage_with(place, {})
 
     assert reason_of(caught) == "execution_exists"
+
+
+def test_an_attempt_whose_beginning_was_killed_is_no_obstacle(place: Place) -> None:
+    killed = stage_with(place, {PREFIX + "outputs/a": b"half"})
+    os.close(killed.lock_fd)  # as the kernel does when the process ends
+
+    begun = stage_with(place, {})
+
+    assert list(Path(begun.tree + PREFIX).iterdir()) == []
+    [found] = place.world.stagings.abandoned()
+    assert Path(found.tree + PREFIX + "outputs/a").read_bytes() == b"half"
+
+
+def test_an_attempt_whose_beginning_was_lost_is_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = stage_with(place, {})
+    monkeypatch.setattr(time, "sleep", lambda _: place.world.stagings.discard(lost))
+
+    begun = stage_with(place, {})
+
+    assert Path(begun.tree).is_dir()
+    assert place.world.stagings.abandoned() == []
 
 
 def test_an_attempt_that_somebody_works_on_is_not_abandoned(place: Place) -> None:

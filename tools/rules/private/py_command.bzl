@@ -24,7 +24,10 @@ case "$PWD/" in "$root"/*) cd "${{BUILD_WORKING_DIRECTORY:-.}}" || exit 1 ;; esa
 exec {interpreter} -I -S -B -X utf8 "$root/{tree}/start.py" "$@"
 """
 
+# Until the program takes signals, SIGINT ends it as SIGTERM does: at once and without a traceback.
 _CALL = [
+    "import _signal",
+    "_signal.signal(_signal.SIGINT, _signal.SIG_DFL)",
     "import os",
     "from {module} import main",
     "os._exit(main(sys.argv[1:], tree.rpartition('/')[0]))",
