@@ -16,7 +16,7 @@ from orchestrator.execution.trail import Trail
 from orchestrator.world.ledger import Ledger
 from processors.protocol import digests, envelope
 from processors.protocol.canonical import Json, canonical
-from processors.protocol.envelope import META_KEYS, PROCESSOR_META_KEYS
+from processors.protocol.envelope import META_KEYS
 from processors.protocol.errors import ERRORS, PROCESSOR_CODES, ContractError
 from processors.protocol.payload import Payload
 from processors.protocol.refs import Ref
@@ -224,7 +224,7 @@ def test_a_processors_envelope_is_returned_with_more_meta_and_no_other_change(
     meta = found.pop("meta")
     assert isinstance(meta, dict)
     assert canonical(found) == canonical({key: own[key] for key in own if key != "meta"})
-    assert {key: meta[key] for key in PROCESSOR_META_KEYS} == OWN_META
+    assert {key: meta[key] for key in OWN_META} == OWN_META
     assert tuple(meta) == META_KEYS
     assert reply.cost_micro_usd == OWN_META["cost_micro_usd"]
 
