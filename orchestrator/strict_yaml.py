@@ -104,12 +104,23 @@ class _Strict(yaml.SafeLoader):
         if getattr(event, "tag", None) is not None:
             raise _refused(event.start_mark.line, "a tag; write the value plainly")
         node = super().compose_node(parent, index)
+        if isinstance(node, yaml.ScalarNode) and any("\ud800" <= c <= "\udfff" for c in node.value):
+            raise _refused(node.start_mark.line, "half of a surrogate pair, which is no character")
         if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBER_TAGS:
             whole = node.tag == _NUMBER_TAGS[0]
             padded = whole and node.value.lstrip("+-").startswith("0") and len(node.value) > 1
             if padded or not _NUMBER_CHARS.issuperset(node.value):
                 raise _refused(node.start_mark.line, "a number not in decimal digits")
         return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:  # noqa: FBT001, FBT002
+        try:
+            return super().construct_object(node, deep)
+        except _RefusedError:
+            raise
+        except ValueError as error:  # of a date that is none, a number too long to be read
+            kind = node.tag.rpartition(":")[2]
+            raise _refused(node.start_mark.line, f"no {kind} ({error})") from None
 
     def construct_mapping(  # PyYAML's own signature
         self,
@@ -126,5 +137,9 @@ class _Strict(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _refused(line: int, why: str) -> ValueError:
-    return ValueError(f"line {line + 1}: {why}")
+class _RefusedError(ValueError):
+    """What the message says, with the line."""
+
+
+def _refused(line: int, why: str) -> _RefusedError:
+    return _RefusedError(f"line {line + 1}: {why}")

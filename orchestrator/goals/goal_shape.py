@@ -255,8 +255,10 @@ def plain(value: object, place: Place = ()) -> Json:
         return {key: plain(each, (*place, key)) for key, each in value.items()}
     if isinstance(value, list):
         return [plain(each, (*place, index)) for index, each in enumerate(value)]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise MistakeError(place, "expected a number of JSON")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise MistakeError(place, "expected a number of JSON")
+        return int(value) if value.is_integer() else value  # JSON has one kind of number
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise MistakeError(place, f"a {type(value).__name__}; if a text is meant, put it in quotes")

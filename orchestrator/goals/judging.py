@@ -75,15 +75,17 @@ def recheck(stated: Stated, verdict: Verdict, snapshot: Snapshot) -> bool:
 def stands(verdict: Verdict, snapshot: Snapshot) -> bool:
     """Whether all that a witness names is as it was, by look-ups alone: no byte is read.
 
-    If it is, so is the verdict, since it is a pure function of these contents: a new look can meet
-    an error where bytes are gone that the witness does not need, and never the opposite. A verdict
-    on the ledger is about the events that there were, which are never changed.
+    If it is, so is the verdict, since it is a pure function of these contents and of the events
+    that put them there: a new look can meet an error where bytes are gone that the witness does not
+    need, and never the opposite. A verdict on the ledger is about the events that there were, which
+    are never changed.
     """
     there: set[str] = set()
     for item in _list(verdict.witness, "artifacts"):
         path = shapes.text(item, "path")
-        found = snapshot.artifact(path)
-        if (None if found is None else found.cid) != shapes.members({"": item}, "")["cid"]:
+        found, before = snapshot.artifact(path), shapes.members({"": item}, "")
+        now = (None, None) if found is None else (found.cid, found.seq)
+        if now != (before["cid"], before["seq"]):
             return False
         if found is not None and snapshot.bytes_problem(found) is not None:
             return False

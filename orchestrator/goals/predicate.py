@@ -82,8 +82,8 @@ class Predicate:
 
     def bound(self, args: Args, bindings: Bindings) -> Args:
         """Arguments with the wildcards of their paths replaced."""
-        found = {name: _template(str(args[name])).substitute(bindings) for name in self.paths}
-        return {**args, **found}
+        given = [name for name in self.paths if name in args]
+        return {**args, **{n: _template(str(args[n])).substitute(bindings) for n in given}}
 
 
 @lru_cache(maxsize=256)

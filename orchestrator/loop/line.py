@@ -1,7 +1,7 @@
 """The order in which the steps of a plan begin: as they become ready, and as the budget lets them.
 
 A step that lacks only what others of the loop hold reserved goes back to its place and waits, and
-nothing behind it that asks for as much goes first. It is judged again once one of them has ended,
+nothing behind it goes first. It is judged again once one of them has ended,
 and for good when none is under way. Pure: names in, a name out.
 """
 

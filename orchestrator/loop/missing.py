@@ -15,6 +15,7 @@ from __future__ import annotations
 from orchestrator.goals import goal as goals
 from orchestrator.goals import judging, known
 from orchestrator.goals.domain import AtLeast, Exists, Operator
+from orchestrator.goals.predicates import artifact as artifact_family
 from orchestrator.goals.predicates import goal as goal_family
 from orchestrator.goals.templates import Template
 from orchestrator.goals.view import BYTES_GONE, READ_BYTES_MAX, SOURCE_GONE, STALE
@@ -68,7 +69,7 @@ class Missing:
                     self.look(find(shapes.text(args, "goal")), find)
                     continue
                 self._wants.update(_wanted(stated, args))
-                self._lose(args, verdict)
+                self._lose(stated, args, verdict)
                 self._lose_stale(stated, args, verdict)
             if stated.for_each is not None:
                 self._lose_matching(stated.for_each)
@@ -116,7 +117,7 @@ class Missing:
         there = self._seen.artifact(path)
         return there is not None and self._seen.bytes_problem(there) is not None
 
-    def _lose(self, args: dict[str, Json], verdict: Verdict) -> None:
+    def _lose(self, stated: Stated, args: dict[str, Json], verdict: Verdict) -> None:
         """Note whose bytes kept a predicate from being judged, if that did."""
         error = shapes.members(verdict.witness, "found").get("error")
         if not isinstance(error, dict) or error["reason"] != BYTES_GONE:
@@ -126,7 +127,9 @@ class Missing:
         for path in [shapes.text(item, "path") for item in looked_at]:
             if self.is_lost(path) or self._is_rotten(path):
                 self._add(path, args)
-        if _counts(args):  # it was gone through up to the first
+        if (
+            stated.predicate == artifact_family.COUNT_AT_LEAST
+        ):  # it was gone through up to the first
             self._lose_matching(shapes.text(args, "pattern"))
 
     def _lose_stale(self, stated: Stated, args: dict[str, Json], verdict: Verdict) -> None:
@@ -181,7 +184,7 @@ def _any_match(pattern: str, paths_: Iterable[str]) -> bool:
 def _relying(stated: Stated, relied: set[str]) -> Iterator[Want]:
     """What a predicate needs of some paths."""
     predicate = known.find(stated.predicate)
-    if _counts(stated.args):
+    if stated.predicate == artifact_family.COUNT_AT_LEAST:
         if _any_match(str(stated.args["pattern"]), relied):
             yield AtLeast(str(stated.args["pattern"]), shapes.count(stated.args, "count"))
         return
@@ -190,15 +193,10 @@ def _relying(stated: Stated, relied: set[str]) -> Iterator[Want]:
             yield Exists(path)
 
 
-def _counts(args: dict[str, Json]) -> bool:
-    """Whether arguments are those of a predicate over all paths of a pattern."""
-    return "pattern" in args and "count" in args
-
-
 def _wanted(stated: Stated, args: dict[str, Json]) -> Iterator[Want]:
     predicate = known.find(stated.predicate)
     whole = stated.for_each is not None and args is stated.args  # no instance: nothing matches
-    if _counts(args):
+    if stated.predicate == artifact_family.COUNT_AT_LEAST:
         yield AtLeast(str(args["pattern"]), shapes.count(args, "count"))
         return
     for name in () if predicate is None else predicate.paths:

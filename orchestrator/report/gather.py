@@ -1,6 +1,6 @@
 """What a report is made of, read from a world at one moment. Nothing is written.
 
-All that is read is bounded, however large the world is: what is left out is counted.
+What is shown is bounded, however large the world is: what is left out is counted.
 """
 
 from __future__ import annotations

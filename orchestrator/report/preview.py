@@ -109,10 +109,12 @@ def _json(words: str) -> Html | None:
     if not isinstance(value, list) or not value:
         return plain(laid_out)
     if all(isinstance(item, dict) for item in value):
-        columns = list(dict.fromkeys(key for item in value[:ROWS_MAX] for key in item))
-        rows = [[_cell(item[key]) if key in item else "" for key in columns] for item in value]
-        return _table("The list", columns, rows, len(rows))
-    return _table("The list", ["value"], [[_cell(item)] for item in value], len(value))
+        shown = value[:ROWS_MAX]
+        columns = list(dict.fromkeys(key for item in shown for key in item))
+        keys = columns[:COLUMNS_MAX]
+        rows = [[_cell(item[key]) if key in item else "" for key in keys] for item in shown]
+        return _table("The list", columns, rows, len(value))
+    return _table("The list", ["value"], [[_cell(item)] for item in value[:ROWS_MAX]], len(value))
 
 
 def _csv(words: str, separator: str, *, whole: bool) -> Html | None:
@@ -131,9 +133,9 @@ def _csv(words: str, separator: str, *, whole: bool) -> Html | None:
 def _table(caption: str, head: list[str], rows: list[list[str]], total: int | None) -> Html:
     shown = [[_short(cell) for cell in row[:COLUMNS_MAX]] for row in rows[:ROWS_MAX]]
     said = table(caption, [_short(cell) for cell in head[:COLUMNS_MAX]], shown)
-    left = []
-    if len(rows) > ROWS_MAX:
-        left.append(f"{ROWS_MAX} of {len(rows) if total is None else total} rows")
+    left, count = [], len(rows) if total is None else total
+    if count > ROWS_MAX:
+        left.append(f"{ROWS_MAX} of {count} rows")
     if len(head) > COLUMNS_MAX:
         left.append(f"{COLUMNS_MAX} of {len(head)} columns")
     return join((said, _note(f"Shown are {' and '.join(left)}."))) if left else said

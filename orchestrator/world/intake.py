@@ -118,11 +118,13 @@ def remove(world: World, text: str) -> str:
 
     Raises:
         ContractError: ``ERR_INPUTS``: ``unknown_artifact``; ``path_bad_prefix`` or
-            ``prefix_occupied`` for what says that an execution took place.
+            ``prefix_occupied`` for what says that an execution took place, or what a goal is.
     """
     path = paths.canonical_path(text)
     if paths.is_under(path, paths.EXECUTIONS):
         raise inputs_error("path_bad_prefix", f"{path!a} is evidence of an execution and stays")
+    if not paths.is_under(path, "/artifacts/"):
+        raise inputs_error("path_bad_prefix", f"{path!a} is a goal's or a plan's, and stays")
     with world.ledger.writing() as transaction:
         found = world.ledger.artifact(path)
         if found is None:

@@ -160,6 +160,7 @@ def test_what_says_the_same_is_the_same_goal_and_what_does_not_is_another() -> N
         == one(GOOD)
     )
     assert one(GOOD.replace("    args: {path", "    scope: success\n    args: {path")) == one(GOOD)
+    assert one(GOOD.replace("500000", "500000.0")) == one(GOOD)  # in JSON they are one number
     for old, new in (
         ("500000", "500001"),
         ("scope: admission", "scope: success"),
@@ -175,6 +176,13 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
         "line 3: more: no such key; expected schema, name, summary",
     ),
     "a key too few": ("summary: one\n", "", "line 1: summary: is missing"),
+    "a date that is none": ("summary: one", "summary: 2024-13-45", "line 3: no timestamp"),
+    "half of a pair": ("summary: one", 'summary: "\\ud800"', "line 3: half of a surrogate pair"),
+    "a number without end": (
+        "budget_micro_usd: 0",
+        f"budget_micro_usd: {'9' * 5_000}",
+        "line 4: no int (",
+    ),
     "another schema": ("schema: v1", "schema: v2", "line 1: schema: expected v1"),
     "a name in capitals": (
         "name: one",

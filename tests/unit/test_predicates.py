@@ -15,6 +15,7 @@ from orchestrator.goals import goal as goals
 from orchestrator.goals import judging, known, view
 from orchestrator.goals.goal import Goal, Stated
 from orchestrator.goals.judging import Verdict
+from orchestrator.goals.predicate import Predicate
 from orchestrator.goals.predicates import jmespath_bounded
 from orchestrator.world import goal_facts
 from orchestrator.world.chain import Event
@@ -75,6 +76,14 @@ CASES: list[tuple[str, dict[str, Json], bytes | None, str]] = [
     ("json.matches", {"expression": "n"}, b'{"n": 4}', "error"),
     ("json.matches", {"expression": "n"}, b'{"n": [true]}', "error"),
     ("json.matches", {"expression": "n"}, b'{"n": true}', "true"),
+    ("json.matches", {"expression": "floor(to_number(n)) > `0`"}, b'{"n": "inf"}', "false"),
+    (
+        "json.matches",
+        {"expression": "max_by(n, &p).p > `0`"},
+        b'{"n":[{"p":1},{"p":"a"}]}',
+        "false",
+    ),
+    ("json.matches", {"expression": "n[::0] == `1`"}, b'{"n": [1]}', "false"),
     ("text.matches", {"pattern": "b+c"}, b"abbc", "true"),
     ("text.matches", {"pattern": "^b"}, b"ab", "false"),
     ("text.matches", {"pattern": "(?m)^b"}, b"a\nb", "true"),
@@ -95,6 +104,7 @@ CASES: list[tuple[str, dict[str, Json], bytes | None, str]] = [
     ("table.rows_between", {"format": "jsonl", **ROWS}, b"{}\n\n{}", "false"),
     ("table.rows_between", {"format": "jsonl", **ROWS}, b"{}\n[]", "false"),
     ("table.rows_between", {"format": "jsonl", **ROWS}, b'{}\n{"a":"%s"}' % (b"x" * 2**20), "true"),
+    ("table.rows_between", {"format": "jsonl", **ROWS}, b"{}\n" + b"," * 1_000_001, "error"),
     ("table.rows_between", {"format": "jsonl", **ROWS}, b"", "false"),
     ("table.rows_between", {"format": "jsonl", **ROWS}, b"\xff", "false"),
     ("words.at_least", {"words": 2}, b"two words", "true"),
@@ -136,6 +146,12 @@ def test_every_predicate_is_tried_here_and_has_arguments_of_the_subset() -> None
         assert {*predicate.paths, *predicate.free} <= properties.keys()
         assert predicate.name == name
         assert predicate.summary
+
+
+def test_a_path_that_may_be_left_out_is_left_out() -> None:
+    either = Predicate("own.either", "x", {}, lambda _, __: (True, {}), paths=("path", "other"))
+
+    assert either.bound({"path": "/artifacts/{n}"}, {"n": "a"}) == {"path": "/artifacts/a"}
 
 
 MANY = {f"/artifacts/in/{n}.pdf": b"%d" % n for n in range(5)}

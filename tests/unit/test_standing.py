@@ -13,7 +13,7 @@ from orchestrator.goals import goal_file, judging, known, snapshot, standing
 from orchestrator.goals.goal import Goal
 from orchestrator.goals.judging import Verdict
 from orchestrator.goals.view import View
-from orchestrator.world import fold, goal_facts
+from orchestrator.world import fold, goal_facts, intake
 from orchestrator.world.chain import Head
 from orchestrator.world.projections import IllegalMoveError
 from orchestrator.world.world import World
@@ -189,7 +189,6 @@ def test_what_is_true_of_something_else_is_proved_anew(world: World) -> None:
     first = standing.prove(world, "one").proof
     put(world, A, b"another")
     second = standing.prove(world, "one")
-    put(world, A, b"another")
     third = standing.prove(world, "one")
 
     assert second.status == fold.SATISFIED
@@ -200,6 +199,20 @@ def test_what_is_true_of_something_else_is_proved_anew(world: World) -> None:
     kept = world.ledger.artifact("/goals/one/proof.json")
     assert kept is not None
     assert kept.cid == second.proof
+
+
+def test_a_goal_and_its_proof_cannot_be_taken_away(world: World) -> None:
+    standing.declare(world, goal())
+    put(world, A)
+    standing.prove(world, "one")
+    before = types(world)
+
+    for name in ("goal.json", "proof.json"):
+        with pytest.raises(ContractError) as caught:
+            intake.remove(world, f"/goals/one/{name}")
+        assert (caught.value.code, caught.value.reason) == ("ERR_INPUTS", "path_bad_prefix")
+
+    assert types(world) == before
 
 
 def test_a_proof_is_the_same_whatever_else_happens_in_the_world(world: World) -> None:

@@ -43,7 +43,7 @@ def _expect_line(what: str, done: Done, wanted_code: int, error: str = "") -> No
 @check(
     "stdout under bazel run is one line: success, errors of every kind",
     "BZ-2",
-    sabotage=[("orchestrator/cli/output.py", 'memoryview(text + b"\\n")', "memoryview(text * 2)")],
+    sabotage=[("orchestrator/cli/output.py", "memoryview(data)", "memoryview(data * 2)")],
 )
 def one_line(scratch: Scratch) -> None:
     """The build is warm or cold; Bazel's own words are on stderr in both cases."""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from orchestrator.goals.predicate import Args
     from orchestrator.goals.view import Answer, View
 
+COUNT_AT_LEAST = "artifact.count_at_least"
+
 
 def _exists(args: Args, view: View) -> Answer:
     return view.artifact(shapes.text(args, "path")) is not None, {}
@@ -92,7 +94,7 @@ PREDICATES = (
         check=_digest_problem,
     ),
     Predicate(
-        "artifact.count_at_least",
+        COUNT_AT_LEAST,
         "so many artifacts lie at paths of the pattern, whose wildcards are its own",
         arguments(
             ["pattern", "count"],

@@ -71,7 +71,8 @@ def holds(expression: str, document: Json) -> Answer:
 
     try:
         found = Counting().visit(_compiled(expression), document)
-    except exceptions.JMESPathError:  # a function met a value of a type that it does not take
+    except (exceptions.JMESPathError, ArithmeticError, TypeError, ValueError):
+        # A function met a value that it does not take; the library does not foresee all of them.
         return False, {"why": "wrong_type"}
     if found is None:
         return False, {"why": "null"}

@@ -6,7 +6,8 @@ import csv
 import io
 
 from orchestrator.goals.predicate import COUNT, TEXT, Predicate, arguments
-from orchestrator.goals.view import READ_BYTES_MAX
+from orchestrator.goals.predicates.json_document import MARKS_MAX
+from orchestrator.goals.view import READ_BYTES_MAX, CannotTellError
 from processors.protocol import shapes
 from processors.protocol.canonical import parse_object
 from processors.protocol.errors import ContractError
@@ -31,7 +32,11 @@ def _rows_between(args: Args, view: View) -> Answer:
     kind = shapes.text(args, "format")
     try:
         rows = _json_lines(text) if kind == "jsonl" else _csv_rows(text)
-    except (csv.Error, ValueError, ContractError):
+    except ContractError as error:
+        if error.reason == "too_large":
+            raise CannotTellError("too_large", error.message) from None
+        return False, {"why": "no_table"}
+    except (csv.Error, ValueError):
         return False, {"why": "no_table"}
     if kind == "csv_with_header":
         if rows == 0:
@@ -61,7 +66,8 @@ def _json_lines(text: str) -> int:
     """How many objects a text of JSON lines has; the last line may end without a newline."""
     lines = text.removesuffix("\n").split("\n") if text else []
     for line in lines:
-        parse_object(line.encode("utf-8"), "a line", bytes_max=READ_BYTES_MAX)
+        data = line.encode("utf-8")
+        parse_object(data, "a line", bytes_max=READ_BYTES_MAX, marks_max=MARKS_MAX)
     return len(lines)
 
 
