@@ -10,6 +10,8 @@ import base64
 import json
 import os
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -228,6 +230,49 @@ def test_a_request_that_is_cancelled_at_once_is_answered_all_the_same(
         with pytest.raises(ContractError) as caught:
             ticket.take()
         assert caught.value.reason == "interrupted"
+
+
+class Deaf:
+    """Somebody who takes connections and hangs up on each, so that no TLS is ever spoken."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._take)
+        self._thread.start()
+
+    def _take(self) -> None:
+        while True:
+            taken, _ = self._socket.accept()
+            with taken:
+                if taken.recv(1) == b"!":
+                    return
+
+    def close(self) -> None:
+        """End it."""
+        with socket.create_connection(self._socket.getsockname()) as last:
+            last.sendall(b"!")
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.mark.proves("ERR_MODAL_LOOKUP")
+def test_a_way_that_does_not_open_is_told_as_that_to_who_asked() -> None:
+    deaf = Deaf()
+    try:
+        token = {"MODAL_TOKEN_ID": TOKEN[0], "MODAL_TOKEN_SECRET": TOKEN[1]}
+        with Session({**token, "MODAL_SERVER_URL": deaf.url}) as session:
+            ticket = session.ask("lookup", {**APP, "secret": None, "keys": []}, within_s=100)
+            assert ticket.wait(100)
+            with pytest.raises(ContractError) as caught:
+                ticket.take()
+            alive = Path(f"/proc/{session.pid}").exists()
+    finally:
+        deaf.close()
+
+    assert (caught.value.code, caught.value.reason) == ("ERR_MODAL_LOOKUP", "unreachable")
+    assert caught.value.row.retry == "bounded"
+    assert alive  # who asks next tries anew
 
 
 @pytest.mark.proves("ERR_MODAL_TIMEOUT")
