@@ -16,6 +16,7 @@ from processors.protocol import content, digests, paths, remote, shapes, spawn, 
 from processors.protocol.canonical import Json, parse_object
 from processors.protocol.envelope import ENVELOPE_BYTES_MAX
 from processors.protocol.errors import ContractError, adapter_error, mismatch, modal_error
+from processors.protocol.events import Sieve
 from processors.protocol.payload import Payload, decode
 from processors.protocol.remote import Left, Reply, Request
 
@@ -147,7 +148,7 @@ class App:
         tree, tmp = places
         argv = spawn.PROCESSOR_ARGV
         named = {"python": self._edges.python, "tree": self._edges.folder}
-        lines = _Lines()
+        lines = Lines()
         stop = spawn.Stop()
         try:
             ended = spawn.run(
@@ -204,22 +205,22 @@ class App:
         os.replace(half, target)  # so that nobody ever sees a half of it
 
 
-class _Lines:
-    """The first lines of stderr, so many and no more."""
+class Lines:
+    """Those lines of stderr that the orchestrator forwards of a local run."""
 
     def __init__(self) -> None:
         self.kept: list[bytes] = []
-        self.dropped = 0
-        self._left_bytes = remote.LINES_BYTES_MAX
+        self._sieve = Sieve()
 
     def take(self, line: bytes) -> None:
         """Keep a line, or count it."""
-        if len(self.kept) >= remote.LINES_MAX or len(line) > self._left_bytes:
-            self._left_bytes = 0  # what comes after the first that is dropped is dropped too
-            self.dropped += 1
-        else:
-            self.kept.append(line)
-            self._left_bytes -= len(line) + 1
+        if (event := self._sieve.take(line)) is not None:
+            self.kept.append(remote.forwarded(event))
+
+    @property
+    def dropped(self) -> int:
+        """How many were counted."""
+        return self._sieve.dropped
 
 
 class _Image:
