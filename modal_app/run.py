@@ -12,7 +12,16 @@ import os
 import shutil
 import tempfile
 
-from processors.protocol import content, digests, paths, remote, shapes, spawn, supervisor
+from processors.protocol import (
+    content,
+    digests,
+    paths,
+    redact,
+    remote,
+    shapes,
+    spawn,
+    supervisor,
+)
 from processors.protocol.canonical import Json, parse_object
 from processors.protocol.envelope import ENVELOPE_BYTES_MAX
 from processors.protocol.errors import ContractError, adapter_error, mismatch, modal_error
@@ -104,7 +113,7 @@ class App:
             os.mkdir(tmp)
             self._lay_out(payload, tree)
             reply = self._spawn(request, image, secrets, (tree, tmp))
-            reply.left = self._keep(payload, tree)
+            reply.left = self._keep(payload, tree, redact.Redactor(secrets.values()))
         return reply
 
     def _secrets(self, payload: Payload, registry: dict[str, Json]) -> dict[str, str]:
@@ -172,9 +181,11 @@ class App:
             stop.close()
         return Reply(ended=ended, lines=lines.kept, dropped=lines.dropped)
 
-    def _keep(self, payload: Payload, tree: str) -> list[Left]:
-        """Put what the processor left on the volume, each file under its content id."""
-        # A name that is no text is still shown; the orchestrator judges it.
+    def _keep(self, payload: Payload, tree: str, redactor: redact.Redactor) -> list[Left]:
+        """Put what the processor left on the volume, each file under its content id.
+
+        A name is the processor's, which knows the secrets, and nobody masks it after this.
+        """
         found = supervisor.files_below(tree, payload.write_prefix)
         determinism = paths.determinism_path(payload.execution_id)
         if os.path.lexists(tree + determinism):
@@ -186,9 +197,9 @@ class App:
             if supervisor.is_plain(tree + path):
                 cid, size_bytes = digests.of_file(tree + path)
                 self._store(tree + path, cid)
-                left.append(Left(_text(path), cid, size_bytes))
+                left.append(Left(_told(path, redactor), cid, size_bytes))
             else:
-                left.append(Left(_text(path), None, 0))
+                left.append(Left(_told(path, redactor), None, 0))
         if found:
             self._edges.commit()
         return left
@@ -245,5 +256,7 @@ def _only_registry(folder: str) -> str:
     return found[0]
 
 
-def _text(path: str) -> str:
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+def _told(path: str, redactor: redact.Redactor) -> str:
+    """A name as it is told: without secrets, and as text if it is none; others judge it."""
+    data = path.encode("utf-8", "backslashreplace")
+    return (redactor.feed(data) + redactor.close()).decode("utf-8", "replace")

@@ -216,6 +216,28 @@ def test_a_secret_that_the_processor_prints_leaves_the_container_masked(
     assert b"a secret of the deployment" not in reply.encode()
 
 
+@pytest.mark.proves("F-12")
+@pytest.mark.parametrize(
+    ("behaviour", "names"),
+    [
+        ("leak_in_file_name", ["/artifacts/there/[redacted]"]),
+        ("leak_in_output_path", ["/artifacts/there/outputs/[redacted]"]),
+    ],
+)
+def test_a_secret_in_the_name_of_a_file_leaves_the_container_masked(
+    behaviour: str, names: list[str], tmp_path: Path
+) -> None:
+    container = Container(ZOO, tmp_path, {"ZOO_SECRET": "zoo-key-7f3b51c09d2e4a68"})
+    asked = zoo(behaviour)
+    asked.mode = "real"
+
+    reply = container.call(asked)
+
+    assert reply.ended is not None
+    assert b"zoo-key-7f3b51c09d2e4a68" not in reply.encode()
+    assert [each.path for each in reply.left if "redacted" in each.path] == names
+
+
 def test_what_is_no_plain_file_is_named_and_never_read(container: Container) -> None:
     reply = container.call(zoo("stray_link"))
 
