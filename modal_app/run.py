@@ -155,16 +155,13 @@ class App:
     ) -> Reply:
         """Start the processor as the local adapter does, and see it end."""
         tree, tmp = places
-        argv = spawn.PROCESSOR_ARGV
         named = {"python": self._edges.python, "tree": self._edges.folder}
+        argv = [word.format_map(named) for word in spawn.PROCESSOR_ARGV]
         lines = Lines()
         stop = spawn.Stop()
         try:
             ended = spawn.run(
-                [
-                    *(word.format_map(named) for word in argv),
-                    *("--root", tree, "--registry", image.registry_file),
-                ],
+                [*argv, "--root", tree, "--registry", image.registry_file],
                 attempt=digests.of_bytes(request.payload),
                 env={**spawn.PROCESSOR_ENV, "HOME": tmp, "TMPDIR": tmp, **secrets},
                 secret_values=list(secrets.values()),

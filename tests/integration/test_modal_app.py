@@ -238,6 +238,17 @@ def test_a_secret_in_the_name_of_a_file_leaves_the_container_masked(
     assert [each.path for each in reply.left if "redacted" in each.path] == names
 
 
+@pytest.mark.proves("ERR_ADAPTER_INVOCATION")
+def test_what_cannot_be_started_is_named_as_it_was_to_be(tmp_path: Path) -> None:
+    container = Container(ZOO, tmp_path, python="/nowhere/python")
+
+    reply = container.call(zoo("good"))
+
+    assert reply.error is not None
+    assert (reply.error.code, reply.error.reason) == ("ERR_ADAPTER_INVOCATION", "spawn_failed")
+    assert reply.error.message.startswith("/nowhere/python: ")
+
+
 def test_what_is_no_plain_file_is_named_and_never_read(container: Container) -> None:
     reply = container.call(zoo("stray_link"))
 
