@@ -169,6 +169,7 @@ class Session:
                 argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # what the SDK prints is no breadcrumb
                 env=env,
                 cwd="/",
                 bufsize=0,
@@ -271,13 +272,13 @@ class Session:
         stream = self._process.stdout
         assert stream is not None
         try:
-            while head := _exactly(stream.fileno(), frames.HEAD.size):
-                document_bytes, body_bytes = frames.lengths(head)
-                document = frames.parse(_exactly(stream.fileno(), document_bytes))
-                body = _exactly(stream.fileno(), body_bytes)
+            while (frame := _frame(stream.fileno())) is not None:
                 with self._lock:
-                    ticket = self._tickets.pop(int(str(document["id"])))
-                ticket.settle((document, body))
+                    ticket = self._tickets.pop(int(str(frame[0]["id"])), None)
+                if ticket is not None:  # or nobody waits for it any more
+                    ticket.settle(frame)
+        except (ContractError, EOFError, KeyError, ValueError):
+            self._process.kill()  # it ended within a frame, or what it says is none
         finally:
             stream.close()
             self._ended = True
@@ -300,8 +301,28 @@ def stopped(signum: int) -> ContractError:
     return adapter_error(reason, f"signal {signum} ended the run; what ran remotely was cancelled")
 
 
-def _exactly(fd: int, size: int) -> bytes:
-    """So many bytes of a pipe; fewer only at its end, before the first."""
+def _frame(fd: int) -> frames.Frame | None:
+    """The next frame of a pipe; None at its end.
+
+    Raises:
+        ContractError, EOFError, ValueError: It is none, or it is not there as a whole.
+    """
+    head = _read_all(fd, frames.HEAD.size)
+    if not head:
+        return None
+    document_bytes, body_bytes = frames.lengths(_whole(head, frames.HEAD.size))
+    document = frames.parse(_whole(_read_all(fd, document_bytes), document_bytes))
+    return document, _whole(_read_all(fd, body_bytes), body_bytes)
+
+
+def _whole(data: bytes, size: int) -> bytes:
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def _read_all(fd: int, size: int) -> bytes:
+    """So many bytes of a pipe; fewer at its end."""
     data = bytearray()
     while len(data) < size:
         chunk = os.read(fd, min(1_048_576, size - len(data)))

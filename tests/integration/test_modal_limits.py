@@ -22,6 +22,7 @@ from orchestrator.execution import run as execution
 from orchestrator.execution.request import Request
 from orchestrator.execution.run import Setting, run
 from orchestrator.execution.trail import Trail
+from orchestrator.modal import frames
 from orchestrator.modal import session as sessions
 from orchestrator.modal.session import DEPLOYING, Session
 from processors.protocol import digests
@@ -263,9 +264,8 @@ def test_a_way_that_does_not_open_is_told_as_that_to_who_asked() -> None:
         token = {"MODAL_TOKEN_ID": TOKEN[0], "MODAL_TOKEN_SECRET": TOKEN[1]}
         with Session({**token, "MODAL_SERVER_URL": deaf.url}) as session:
             ticket = session.ask("lookup", {**APP, "secret": None, "keys": []}, within_s=100)
-            assert ticket.wait(100)
             with pytest.raises(ContractError) as caught:
-                ticket.take()
+                answer(ticket)
             alive = Path(f"/proc/{session.pid}").exists()
     finally:
         deaf.close()
@@ -273,6 +273,56 @@ def test_a_way_that_does_not_open_is_told_as_that_to_who_asked() -> None:
     assert (caught.value.code, caught.value.reason) == ("ERR_MODAL_LOOKUP", "unreachable")
     assert caught.value.row.retry == "bounded"
     assert alive  # who asks next tries anew
+
+
+def test_what_the_sdk_prints_is_no_line_of_ours(works: Callable[[str], Work]) -> None:
+    session = works("").session
+    with pytest.raises(ContractError):
+        answer(session.ask("lookup", APP, within_s=0))  # it has begun, so its streams are set
+
+    streams = [os.readlink(f"/proc/{session.pid}/fd/{number}") for number in (1, 2)]
+
+    assert streams == ["/dev/null", "/dev/null"]
+
+
+def answer(ticket: sessions.Ticket) -> object:
+    assert ticket.wait(PATIENCE_S)
+    return ticket.take()
+
+
+# What comes of a process that is killed while it answers.
+CUT: dict[str, bytes] = {
+    "nothing": b"",
+    "half of the lengths": b"\0\0\0",
+    "the lengths": frames.HEAD.pack(9, 0),
+    "half of the object": frames.HEAD.pack(9, 0) + b'{"id"',
+    "no body": frames.encode({"id": 1}, b"body")[:-4],
+    "half of the body": frames.encode({"id": 1}, b"body")[:-2],
+}
+# What comes of one that says what is none of ours, and lives on.
+FOREIGN: dict[str, bytes] = {
+    "no object": frames.HEAD.pack(2, 0) + b"[]",
+    "no number": frames.encode({"id": "one"}),
+    "lengths beyond all bounds": b"\xff" * 8,
+}
+
+
+@pytest.mark.parametrize("name", [*CUT, *FOREIGN])
+def test_what_is_no_whole_answer_is_told_to_who_waits(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = (CUT | FOREIGN)[name]
+    end = "os.kill(os.getpid(), 9)" if name in CUT else "time.sleep(600)"
+    said = f"os.write(1, bytes.fromhex('{data.hex()}'))"
+    program = f"import os, sys, time; sys.stdin.buffer.read(1); {said}; {end} # {{}}"
+    monkeypatch.setattr(sessions, "_PROGRAM", program)
+    token = {"MODAL_TOKEN_ID": TOKEN[0], "MODAL_TOKEN_SECRET": TOKEN[1]}
+
+    with Session(token) as session, pytest.raises(ContractError) as caught:
+        answer(session.ask("lookup", APP, within_s=60))
+
+    assert caught.value.code == "ERR_ADAPTER_INVOCATION"
+    assert caught.value.reason == "orchestrator_error"
 
 
 @pytest.mark.proves("ERR_MODAL_TIMEOUT")
