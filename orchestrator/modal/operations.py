@@ -78,7 +78,8 @@ class Operations:
             CallError: What kept it from being done.
         """
         try:
-            async with asyncio.timeout(shapes.count(document, "within_s")):
+            async with asyncio.timeout_at(shapes.count(document, "ends_at_ms") / 1000):
+                await asyncio.sleep(0)  # what is late already ends here
                 token_id = self._environ["MODAL_TOKEN_ID"]
                 self._client = await self._clients.get(token_id, self._connect)
                 return await self._perform(name, document, held, sent)

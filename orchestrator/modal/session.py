@@ -180,6 +180,7 @@ class Session:
         self._writing = threading.Lock()
         self._tickets: dict[int, Ticket] = {}
         self._last = 0
+        self._heard_at = time.monotonic()  # when the last answer came
         self._ended = False
         self._reader = threading.Thread(target=self._read, name="modal", daemon=True)
         self._reader.start()
@@ -199,11 +200,12 @@ class Session:
         self, op: str, document: dict[str, Json], body: bytes = b"", *, within_s: int
     ) -> Ticket:
         """Make a request that may take so long; the answer comes to the ticket."""
+        ends_at = time.monotonic() + within_s  # by the machine's clock, which is the process's, too
         with self._lock:
             self._last += 1
-            ticket = Ticket(self._last, time.monotonic() + within_s + LATE_S)
+            ticket = Ticket(self._last, ends_at + LATE_S)
             self._tickets[ticket.number] = ticket
-        own: dict[str, Json] = {"op": op, "id": ticket.number, "within_s": within_s}
+        own: dict[str, Json] = {"op": op, "id": ticket.number, "ends_at_ms": int(ends_at * 1000)}
         self._write(frames.encode({**document, **own}, body))
         if self._ended:
             self._settle_all()
@@ -217,14 +219,17 @@ class Session:
         """Wait for an answer; whether it is there.
 
         Raises:
-            ContractError: ``ERR_MODAL_TIMEOUT`` / ``call_time_limit``: it is late. The process is
-                stuck then, and was ended.
+            ContractError: ``ERR_MODAL_TIMEOUT`` / ``call_time_limit``: it is late. A process that
+                has not answered anybody lately is stuck, and was ended.
         """
         if ticket.wait(for_s):
             return True
-        if time.monotonic() > ticket.late_at:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            what = "the process that runs the SDK gave no answer in time, and was ended"
+        now = time.monotonic()
+        if now > ticket.late_at:
+            what = "the process that runs the SDK gave no answer in time"
+            if now > self._heard_at + LATE_S:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                what += ", to nobody, and was ended"
             raise ContractError("ERR_MODAL_TIMEOUT", "call_time_limit", what)
         return False
 
@@ -273,6 +278,7 @@ class Session:
         assert stream is not None
         try:
             while (frame := _frame(stream.fileno())) is not None:
+                self._heard_at = time.monotonic()
                 with self._lock:
                     ticket = self._tickets.pop(int(str(frame[0]["id"])), None)
                 if ticket is not None:  # or nobody waits for it any more

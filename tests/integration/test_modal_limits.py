@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from tests.fixtures.modal_images import layer
 from tests.harness import PATIENCE_S, ROOT
 
 APP: dict[str, Any] = {"app": "hostile-zoo-v1", "environment": "dev"}
+NOWHERE: dict[str, Any] = {**APP, "app": "nowhere", "secret": None, "keys": []}
 DIGEST = "sha256:" + "d1" * 32
 IMAGE = f"localhost/x@{DIGEST}"
 NO_ENVELOPE = b"{}"
@@ -88,6 +90,11 @@ def environ(plane: Plane) -> dict[str, str]:
     }
 
 
+def answer(ticket: sessions.Ticket) -> object:
+    assert ticket.wait(PATIENCE_S)
+    return ticket.take()
+
+
 class Work:
     """One execution: what it is given, and what a container answers to it."""
 
@@ -95,6 +102,8 @@ class Work:
         self._base = base
         self._where = where
         self.session = Session(environ(plane))
+        with pytest.raises(ContractError):  # what is there is not to be known already
+            answer(self.session.ask("lookup", NOWHERE, within_s=100))  # which waits for its start
         self.stop = Stop()
         self._file = base / "in"
         self._file.write_bytes(str(base).encode())
@@ -208,8 +217,8 @@ def test_the_time_is_up_wherever_it_hangs_and_nothing_is_left(
 def test_a_signal_ends_what_hangs_before_anything_is_sent(
     plane: Plane, works: Callable[[str], Work]
 ) -> None:
-    order(plane, "the function is looked up")
     work = works("")
+    order(plane, "the function is looked up")
     work.stop.request(signal.SIGINT)
 
     assert work.run("stopped") == ("ERR_ADAPTER_INVOCATION", "interrupted")
@@ -277,17 +286,10 @@ def test_a_way_that_does_not_open_is_told_as_that_to_who_asked() -> None:
 
 def test_what_the_sdk_prints_is_no_line_of_ours(works: Callable[[str], Work]) -> None:
     session = works("").session
-    with pytest.raises(ContractError):
-        answer(session.ask("lookup", APP, within_s=0))  # it has begun, so its streams are set
 
     streams = [os.readlink(f"/proc/{session.pid}/fd/{number}") for number in (1, 2)]
 
     assert streams == ["/dev/null", "/dev/null"]
-
-
-def answer(ticket: sessions.Ticket) -> object:
-    assert ticket.wait(PATIENCE_S)
-    return ticket.take()
 
 
 # What comes of a process that is killed while it answers.
@@ -323,6 +325,54 @@ def test_what_is_no_whole_answer_is_told_to_who_waits(
 
     assert caught.value.code == "ERR_ADAPTER_INVOCATION"
     assert caught.value.reason == "orchestrator_error"
+
+
+# Answers every request but the first.
+NOT_THE_FIRST = """
+import json, os, sys; sys.path += json.loads(sys.argv[1])
+from orchestrator.modal import frames
+while head := sys.stdin.buffer.read(frames.HEAD.size):
+    number = frames.parse(sys.stdin.buffer.read(frames.lengths(head)[0]))["id"]
+    if number != 1:
+        os.write(1, frames.encode(dict(id=number, result=number, error=None)))
+# {}
+"""
+
+
+def wait_among_others(session: Session, ticket: sessions.Ticket) -> None:
+    while not session.wait(ticket, 0.1):
+        answer(session.ask("lookup", APP, within_s=60))
+
+
+@pytest.mark.proves("ERR_MODAL_TIMEOUT")
+def test_a_request_that_is_late_takes_no_other_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_PROGRAM", NOT_THE_FIRST)
+    monkeypatch.setattr(sessions, "LATE_S", 1.0)
+    token = {"MODAL_TOKEN_ID": TOKEN[0], "MODAL_TOKEN_SECRET": TOKEN[1]}
+
+    with Session(token) as session:
+        late = session.ask("call", APP, within_s=0)
+        with pytest.raises(ContractError) as caught:
+            wait_among_others(session, late)
+        answer(session.ask("lookup", APP, within_s=60))
+
+    assert (caught.value.code, caught.value.reason) == LATE
+
+
+@pytest.mark.proves("ERR_MODAL_TIMEOUT")
+def test_the_time_of_a_request_runs_from_when_it_was_asked(plane: Plane) -> None:
+    """However long it lies in the pipe before it is read."""
+    with Session(environ(plane)) as session:
+        os.kill(session.pid, signal.SIGSTOP)
+        ticket = session.ask("call", APP, b"x", within_s=1)
+        time.sleep(1.5)
+        os.kill(session.pid, signal.SIGCONT)
+
+        with pytest.raises(ContractError) as caught:
+            answer(ticket)
+
+    assert (caught.value.code, caught.value.reason) == LATE
+    assert "FunctionMap" not in plane.transcript
 
 
 @pytest.mark.proves("ERR_MODAL_TIMEOUT")
