@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 REGISTRY = "registry.json"
 REGISTRY_BYTES_MAX = 262_144
 READ_ONLY = 0o444
-PYTHON = "/usr/bin/python3.13"  # of the base image
 
 
 class Edges:
