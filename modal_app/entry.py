@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from modal_app.run import PYTHON, App, Edges
+from modal_app.run import App, Edges
 from processors.protocol import content, remote
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ def _app() -> App:
     return App(
         Edges(
             folder=content.FOLDER,
-            python=PYTHON,
+            python=content.PYTHON,
             volume=remote.VOLUME_FOLDER,
             scratch="/tmp",  # noqa: S108 - a container's own
             environ=os.environ,

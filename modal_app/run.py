@@ -12,10 +12,20 @@ import os
 import shutil
 import tempfile
 
-from processors.protocol import content, digests, paths, remote, shapes, spawn, supervisor
+from processors.protocol import (
+    content,
+    digests,
+    paths,
+    redact,
+    remote,
+    shapes,
+    spawn,
+    supervisor,
+)
 from processors.protocol.canonical import Json, parse_object
 from processors.protocol.envelope import ENVELOPE_BYTES_MAX
 from processors.protocol.errors import ContractError, adapter_error, mismatch, modal_error
+from processors.protocol.events import Sieve
 from processors.protocol.payload import Payload, decode
 from processors.protocol.remote import Left, Reply, Request
 
@@ -26,7 +36,6 @@ if TYPE_CHECKING:
 REGISTRY = "registry.json"
 REGISTRY_BYTES_MAX = 262_144
 READ_ONLY = 0o444
-PYTHON = "/usr/bin/python3.13"  # of the base image
 
 
 class Edges:
@@ -103,7 +112,7 @@ class App:
             os.mkdir(tmp)
             self._lay_out(payload, tree)
             reply = self._spawn(request, image, secrets, (tree, tmp))
-            reply.left = self._keep(payload, tree)
+            reply.left = self._keep(payload, tree, redact.Redactor(secrets.values()))
         return reply
 
     def _secrets(self, payload: Payload, registry: dict[str, Json]) -> dict[str, str]:
@@ -145,16 +154,13 @@ class App:
     ) -> Reply:
         """Start the processor as the local adapter does, and see it end."""
         tree, tmp = places
-        argv = spawn.PROCESSOR_ARGV
         named = {"python": self._edges.python, "tree": self._edges.folder}
-        lines = _Lines()
+        argv = [word.format_map(named) for word in spawn.PROCESSOR_ARGV]
+        lines = Lines()
         stop = spawn.Stop()
         try:
             ended = spawn.run(
-                [
-                    *(word.format_map(named) for word in argv),
-                    *("--root", tree, "--registry", image.registry_file),
-                ],
+                [*argv, "--root", tree, "--registry", image.registry_file],
                 attempt=digests.of_bytes(request.payload),
                 env={**spawn.PROCESSOR_ENV, "HOME": tmp, "TMPDIR": tmp, **secrets},
                 secret_values=list(secrets.values()),
@@ -171,9 +177,11 @@ class App:
             stop.close()
         return Reply(ended=ended, lines=lines.kept, dropped=lines.dropped)
 
-    def _keep(self, payload: Payload, tree: str) -> list[Left]:
-        """Put what the processor left on the volume, each file under its content id."""
-        # A name that is no text is still shown; the orchestrator judges it.
+    def _keep(self, payload: Payload, tree: str, redactor: redact.Redactor) -> list[Left]:
+        """Put what the processor left on the volume, each file under its content id.
+
+        A name is the processor's, which knows the secrets, and nobody masks it after this.
+        """
         found = supervisor.files_below(tree, payload.write_prefix)
         determinism = paths.determinism_path(payload.execution_id)
         if os.path.lexists(tree + determinism):
@@ -185,9 +193,9 @@ class App:
             if supervisor.is_plain(tree + path):
                 cid, size_bytes = digests.of_file(tree + path)
                 self._store(tree + path, cid)
-                left.append(Left(_text(path), cid, size_bytes))
+                left.append(Left(_told(path, redactor), cid, size_bytes))
             else:
-                left.append(Left(_text(path), None, 0))
+                left.append(Left(_told(path, redactor), None, 0))
         if found:
             self._edges.commit()
         return left
@@ -204,22 +212,22 @@ class App:
         os.replace(half, target)  # so that nobody ever sees a half of it
 
 
-class _Lines:
-    """The first lines of stderr, so many and no more."""
+class Lines:
+    """Those lines of stderr that the orchestrator forwards of a local run."""
 
     def __init__(self) -> None:
         self.kept: list[bytes] = []
-        self.dropped = 0
-        self._left_bytes = remote.LINES_BYTES_MAX
+        self._sieve = Sieve()
 
     def take(self, line: bytes) -> None:
         """Keep a line, or count it."""
-        if len(self.kept) >= remote.LINES_MAX or len(line) > self._left_bytes:
-            self._left_bytes = 0  # what comes after the first that is dropped is dropped too
-            self.dropped += 1
-        else:
-            self.kept.append(line)
-            self._left_bytes -= len(line) + 1
+        if (event := self._sieve.take(line)) is not None:
+            self.kept.append(remote.forwarded(event))
+
+    @property
+    def dropped(self) -> int:
+        """How many were counted."""
+        return self._sieve.dropped
 
 
 class _Image:
@@ -244,5 +252,7 @@ def _only_registry(folder: str) -> str:
     return found[0]
 
 
-def _text(path: str) -> str:
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+def _told(path: str, redactor: redact.Redactor) -> str:
+    """A name as it is told: without secrets, and as text if it is none; others judge it."""
+    data = path.encode("utf-8", "backslashreplace")
+    return (redactor.feed(data) + redactor.close()).decode("utf-8", "replace")

@@ -95,7 +95,7 @@ def _asked(action: str, target: Target, history: History, records: Records) -> A
 def _processor(given: Given, target: Target, root: str) -> Processor:
     processor = processors.load(os.path.join(root, "processors"), target.ref)
     if (files := given.get("--registry-root")) is not None:
-        processor.registry = resolve.read_registry(files, processor)
+        processor.read_by(resolve.read_registry(files, processor))
     return processor
 
 

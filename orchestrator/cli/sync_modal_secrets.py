@@ -54,7 +54,7 @@ def _run(call: Call, root: str) -> Answer:
         raise inputs_error("conflicting_flags", f"{', '.join(chosen)}: one source, or --check")
     built = processors.load_all(os.path.join(root, "processors"))
     for processor in built if files is not None else []:
-        processor.registry = resolve.read_registry(str(files), processor)
+        processor.read_by(resolve.read_registry(str(files), processor))
     parts, needed = sync.parts_of(built, lane), sync.names_of(built)
     with Records(call.world) as records:
         before = synced.last(records.events(), lane)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REGISTRY_BYTES_MAX = 262_144
-FUNCTION = "run"  # the one function of every Modal app
 
 
 class Names:
@@ -81,11 +80,12 @@ def names(request: Request) -> Names:
                 "--branch and --user are parts of an app's name, and adapter local runs no app",
             )
         return Names(None, None, ())
-    from orchestrator import naming  # local runs do without it
+    from orchestrator import naming  # local runs do without these
+    from processors.protocol import remote
 
     whose = (request.lane, request.branch, request.user)
     app = naming.modal_app_name_from_ref(request.ref, *whose)
-    return Names(app, FUNCTION, naming.missing_parts(*whose))
+    return Names(app, remote.FUNCTION, naming.missing_parts(*whose))
 
 
 def resolve(

@@ -12,7 +12,7 @@ import select
 import time
 
 from processors.protocol.canonical import Json
-from processors.protocol.events import CONTEXT, FIELD_CHARS_MAX, LINE_BYTES_MAX
+from processors.protocol.events import CONTEXT, LINE_BYTES_MAX, cut
 
 STALL_MS_MAX = 1_000
 
@@ -48,10 +48,7 @@ class Trail:
         marked ``cut``.
         """
         self._seq += 1
-        own = {
-            key: value[:FIELD_CHARS_MAX] if isinstance(value, str) else value
-            for key, value in (fields or {}).items()
-        }
+        own = cut(fields or {})
         document: dict[str, Json] = {
             **own,
             **self.context,

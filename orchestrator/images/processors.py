@@ -22,8 +22,6 @@ class Processor:
 
     Attributes:
         ref: The processor's ref.
-        registry: The checked registry, with its ``image``.
-        registry_digest: Of the registry as the processor reads it: without its ``image``.
         registry_file: The copy that the processor reads, without ``image``.
         argv: Program and arguments; ``{python}`` and ``{tree}`` are still to be filled in.
         tree: The folder with the processor's files and packages.
@@ -32,8 +30,8 @@ class Processor:
     """
 
     __slots__ = (
-        *("argv", "lock", "ref", "registry", "registry_digest", "registry_file"),
-        *("source_root", "tree"),
+        *("_registry", "_registry_digest"),
+        *("argv", "lock", "ref", "registry_file", "source_root", "tree"),
     )
 
     def __init__(self, ref: Ref, folder: str, description: dict[str, Json]) -> None:
@@ -51,8 +49,18 @@ class Processor:
     def read_by(self, registry: dict[str, Json]) -> None:
         """Take a checked registry as the one that the processor runs by."""
         own = {key: value for key, value in registry.items() if key != "image"}
-        self.registry = registry
-        self.registry_digest = digests.of_json(own)
+        self._registry = registry
+        self._registry_digest = digests.of_json(own)
+
+    @property
+    def registry(self) -> dict[str, Json]:
+        """The checked registry, with its ``image``."""
+        return self._registry
+
+    @property
+    def registry_digest(self) -> str:
+        """Of the registry as the processor reads it: without its ``image``."""
+        return self._registry_digest
 
     def limit(self, name: str) -> int:
         """An integer of the registry's ``limits``."""

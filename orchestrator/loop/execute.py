@@ -171,7 +171,9 @@ class _Run:
         self._means = usable[shapes.text(step, "operator")]
         self._use = {name: str(path) for name, path in shapes.members(step, "inputs").items()}
         registry = self._means.processor.registry
-        named = [name for name in self._means.processor.secrets if name in how.allow_env]
+        # Whoever starts the processor gives it its secrets. That is the app on Modal, and whether
+        # it has them is asked when the deployment is looked up.
+        needed = sorted(self._means.processor.secrets) if how.adapter == "local" else []
         proposal = Proposal(
             goal=proposed.goal.name,
             plan=proposed.id,
@@ -184,9 +186,11 @@ class _Run:
             question={**record.question(self._request("none")), "secrets": how.allow_env != []},
             endpoints=bool(shapes.members(registry, "endpoints")),
             pin=self._means.processor.image_digest,
-            secrets=sorted(self._means.processor.secrets),
+            secrets=needed,
         )
-        present = sorted(name for name in named if how.setting.environ.get(name))
+        present = [
+            name for name in needed if name in how.allow_env and how.setting.environ.get(name)
+        ]
         self._gate = Gate(proposal, proposed.goal, how.policy, present)
         self._begun: list[str] = []
         self._tries = 0

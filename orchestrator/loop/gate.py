@@ -39,7 +39,7 @@ class Gate:
         proposal: The step.
         goal: The goal that it is for.
         policy: By what it is judged.
-        secrets: Which of the declared names have a value, sorted.
+        secrets: Which of the proposal's secrets have a value, sorted.
 
     Attributes:
         admitted: Where the chain ends with the fact that admits the attempt, once it is appended.

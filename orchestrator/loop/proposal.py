@@ -31,7 +31,8 @@ class Proposal:
         question: What the lane table is asked, as ``execution.record.question`` says it.
         endpoints: Whether the processor calls a provider in mode real.
         pin: The image that the registry pins, or None.
-        secrets: The names that the registry declares, sorted.
+        secrets: The names that the registry declares, sorted; none where not the caller but the app
+            gives the processor its secrets.
     """
 
     __slots__ = (
@@ -98,7 +99,7 @@ class State:
         written: The number of the last event that made the results under the write set, if any has.
         leases: Those that overlap the write set.
         budget: The goal's, if it has one.
-        secrets: Which of the declared names have a value; never a value.
+        secrets: Which of the proposal's names have a value; never a value.
         predicates: The goal's predicates of scope admission and its invariants, with their truth.
     """
 

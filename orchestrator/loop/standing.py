@@ -28,7 +28,7 @@ def read(
     Args:
         ledger: The ledger.
         proposal: What is asked for.
-        secrets: Which of the declared names have a value, sorted.
+        secrets: Which of the proposal's secrets have a value, sorted.
         predicates: The goal's predicates of scope admission and its invariants, with their truth.
 
     Raises:

@@ -55,7 +55,7 @@ async def _serve(answers_fd: int, more: Callable[[], Perform] | None) -> None:
     reader = asyncio.StreamReader(limit=frames.OBJECT_BYTES_MAX)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     others = None if more is None else more()
-    server = _Server(await operations.connect(os.environ, others), answers_fd)
+    server = _Server(operations.Operations(os.environ, others), answers_fd)
     try:
         while True:
             head = await reader.readexactly(frames.HEAD.size)

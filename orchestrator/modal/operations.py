@@ -32,27 +32,28 @@ if TYPE_CHECKING:
 SENDS_MAX = 64  # calls that are being sent at once; any number may be under way
 FILES_MAX = 16  # files that are being fetched at once
 CANCEL_S_MAX = 5.0
-
-
-async def connect(environ: Mapping[str, str], others: Perform | None) -> Operations:
-    """Open the one client.
-
-    Args:
-        environ: Has the token.
-        others: Performs what is no part of a run, if anything does.
-    """
-    client = await modal.Client.from_credentials.aio(
-        environ["MODAL_TOKEN_ID"], environ["MODAL_TOKEN_SECRET"]
-    )
-    return Operations(client, others)
+CONNECT_S_MAX = 20.0  # for the way to be open; the SDK itself tries for most of a minute
 
 
 class Operations:
-    """The operations, over one client; what was looked up once is not looked up again."""
+    """The operations, over one client; what was looked up once is not looked up again.
 
-    def __init__(self, client: modal.Client, others: Perform | None) -> None:
-        self._client = client
+    The client is opened when something is asked of it. Where that fails, whoever waited for it is
+    told, and who asks next tries anew.
+    """
+
+    _client: modal.Client  # from the first operation on that found it open
+
+    def __init__(self, environ: Mapping[str, str], others: Perform | None) -> None:
+        """Open nothing yet.
+
+        Args:
+            environ: Has the token.
+            others: Performs what is no part of a run, if anything does.
+        """
+        self._environ = environ
         self._others = others
+        self._clients: Once[str, modal.Client] = Once()
         self._functions: Once[tuple[str, str], Handle] = Once()
         self._volumes: Once[str, modal.Volume] = Once()
         self._uploads: Once[tuple[str, str], None] = Once()
@@ -77,11 +78,22 @@ class Operations:
             CallError: What kept it from being done.
         """
         try:
-            async with asyncio.timeout(shapes.count(document, "within_s")):
+            async with asyncio.timeout_at(shapes.count(document, "ends_at_ms") / 1000):
+                await asyncio.sleep(0)  # what is late already ends here
+                token_id = self._environ["MODAL_TOKEN_ID"]
+                self._client = await self._clients.get(token_id, self._connect)
                 return await self._perform(name, document, held, sent)
         except TimeoutError as error:
             what = f"{name} in environment {shapes.text(document, 'environment')}"
             raise failures.of_call(error, what) from None
+
+    async def _connect(self) -> modal.Client:
+        token = self._environ["MODAL_TOKEN_ID"], self._environ["MODAL_TOKEN_SECRET"]
+        try:
+            async with asyncio.timeout(CONNECT_S_MAX):
+                return await modal.Client.from_credentials.aio(*token)
+        except (sdk.Error, OSError) as error:  # the time that is up is one of the latter
+            raise failures.of_lookup(error, "the way to Modal does not open") from None
 
     async def _perform(
         self, name: str, document: dict[str, Json], held: list[bytes], sent: Sent

@@ -169,6 +169,7 @@ class Session:
                 argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # what the SDK prints is no breadcrumb
                 env=env,
                 cwd="/",
                 bufsize=0,
@@ -179,6 +180,7 @@ class Session:
         self._writing = threading.Lock()
         self._tickets: dict[int, Ticket] = {}
         self._last = 0
+        self._heard_at = time.monotonic()  # when the last answer came
         self._ended = False
         self._reader = threading.Thread(target=self._read, name="modal", daemon=True)
         self._reader.start()
@@ -198,11 +200,12 @@ class Session:
         self, op: str, document: dict[str, Json], body: bytes = b"", *, within_s: int
     ) -> Ticket:
         """Make a request that may take so long; the answer comes to the ticket."""
+        ends_at = time.monotonic() + within_s  # by the machine's clock, which is the process's, too
         with self._lock:
             self._last += 1
-            ticket = Ticket(self._last, time.monotonic() + within_s + LATE_S)
+            ticket = Ticket(self._last, ends_at + LATE_S)
             self._tickets[ticket.number] = ticket
-        own: dict[str, Json] = {"op": op, "id": ticket.number, "within_s": within_s}
+        own: dict[str, Json] = {"op": op, "id": ticket.number, "ends_at_ms": int(ends_at * 1000)}
         self._write(frames.encode({**document, **own}, body))
         if self._ended:
             self._settle_all()
@@ -216,14 +219,17 @@ class Session:
         """Wait for an answer; whether it is there.
 
         Raises:
-            ContractError: ``ERR_MODAL_TIMEOUT`` / ``call_time_limit``: it is late. The process is
-                stuck then, and was ended.
+            ContractError: ``ERR_MODAL_TIMEOUT`` / ``call_time_limit``: it is late. A process that
+                has not answered anybody lately is stuck, and was ended.
         """
         if ticket.wait(for_s):
             return True
-        if time.monotonic() > ticket.late_at:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            what = "the process that runs the SDK gave no answer in time, and was ended"
+        now = time.monotonic()
+        if now > ticket.late_at:
+            what = "the process that runs the SDK gave no answer in time"
+            if now > self._heard_at + LATE_S:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                what += ", to nobody, and was ended"
             raise ContractError("ERR_MODAL_TIMEOUT", "call_time_limit", what)
         return False
 
@@ -271,13 +277,14 @@ class Session:
         stream = self._process.stdout
         assert stream is not None
         try:
-            while head := _exactly(stream.fileno(), frames.HEAD.size):
-                document_bytes, body_bytes = frames.lengths(head)
-                document = frames.parse(_exactly(stream.fileno(), document_bytes))
-                body = _exactly(stream.fileno(), body_bytes)
+            while (frame := _frame(stream.fileno())) is not None:
+                self._heard_at = time.monotonic()
                 with self._lock:
-                    ticket = self._tickets.pop(int(str(document["id"])))
-                ticket.settle((document, body))
+                    ticket = self._tickets.pop(int(str(frame[0]["id"])), None)
+                if ticket is not None:  # or nobody waits for it any more
+                    ticket.settle(frame)
+        except (ContractError, EOFError, KeyError, ValueError):
+            self._process.kill()  # it ended within a frame, or what it says is none
         finally:
             stream.close()
             self._ended = True
@@ -300,8 +307,28 @@ def stopped(signum: int) -> ContractError:
     return adapter_error(reason, f"signal {signum} ended the run; what ran remotely was cancelled")
 
 
-def _exactly(fd: int, size: int) -> bytes:
-    """So many bytes of a pipe; fewer only at its end, before the first."""
+def _frame(fd: int) -> frames.Frame | None:
+    """The next frame of a pipe; None at its end.
+
+    Raises:
+        ContractError, EOFError, ValueError: It is none, or it is not there as a whole.
+    """
+    head = _read_all(fd, frames.HEAD.size)
+    if not head:
+        return None
+    document_bytes, body_bytes = frames.lengths(_whole(head, frames.HEAD.size))
+    document = frames.parse(_whole(_read_all(fd, document_bytes), document_bytes))
+    return document, _whole(_read_all(fd, body_bytes), body_bytes)
+
+
+def _whole(data: bytes, size: int) -> bytes:
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def _read_all(fd: int, size: int) -> bytes:
+    """So many bytes of a pipe; fewer at its end."""
     data = bytearray()
     while len(data) < size:
         chunk = os.read(fd, min(1_048_576, size - len(data)))

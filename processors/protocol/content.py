@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FOLDER = "/opt/processor"  # of the processor's files in an image
+PYTHON = "/usr/bin/python3.13"  # what runs them there, of the base image
 ROOT_FILE = FOLDER + ".root"  # the content root, beside what it is the root of
 
 

@@ -12,9 +12,12 @@ checked, so a processor cannot forge them.
 
 from __future__ import annotations
 
-from processors.protocol import digests, shapes
+from processors.protocol import canonical, digests, shapes
 from processors.protocol.canonical import Json
+from processors.protocol.errors import ContractError
 
+LINES_MAX = 1_000  # lines forwarded for one execution; the tail and its digest tell the rest
+CALLS_MAX = 1_000  # pairs of provider.call and provider.response; more are lines like any other
 FIELD_CHARS_MAX = 256  # longer text is cut; an event is a breadcrumb, not a document
 LINE_BYTES_MAX = 4_096  # PIPE_BUF of Linux: what a pipe takes whole or not at all
 
@@ -208,3 +211,65 @@ def child_event(value: Json) -> dict[str, Json] | None:
     shape = CHILD_EVENTS.get(str(value.get("event")))
     fits = shape is not None and shapes.problem(value, shape, "event") is None
     return value if fits else None
+
+
+_CALL_KEYS = ("provider", "operation", "attempt")
+
+
+class Sieve:
+    """What of a child's stderr is forwarded: events in their turn, the first other lines, no more.
+
+    One for both adapters: what it lets pass on Modal, it lets pass again where that arrives.
+
+    Attributes:
+        dropped: How many lines were not let pass.
+        open: The call that has no response yet, as its response has to name it.
+    """
+
+    __slots__ = ("_calls", "_lines", "dropped", "open")
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self.open: dict[str, Json] | None = None
+        self._calls = 0
+        self._lines = 0
+
+    def take(self, raw: bytes) -> dict[str, Json] | None:
+        """The event that a line becomes, its text not cut yet; None if it is one too many."""
+        event = self._event(raw)
+        if event is not None:
+            return event
+        if self._lines == LINES_MAX:
+            self.dropped += 1
+            return None
+        self._lines += 1
+        return {"event": "processor.log", "text": raw.decode("utf-8", "replace")}
+
+    def _event(self, raw: bytes) -> dict[str, Json] | None:
+        """The event that a line is, if it is one and its turn has come."""
+        if not raw.startswith(b"{") or (self.open is None and self._calls == CALLS_MAX):
+            return None
+        try:
+            event = child_event(canonical.parse(raw, "event"))
+        except ContractError:
+            return None  # no event of ours; it is forwarded as text
+        if event is None:
+            return None
+        if event["event"] == "provider.call":
+            if self.open is not None:
+                return None
+            self._calls += 1
+            self.open = {key: event[key] for key in _CALL_KEYS}
+            return event
+        if self.open is None or any(event[key] != self.open[key] for key in _CALL_KEYS):
+            return None
+        self.open = None
+        return event
+
+
+def cut(event: dict[str, Json]) -> dict[str, Json]:
+    """An event with its long text cut."""
+    return {
+        key: value[:FIELD_CHARS_MAX] if isinstance(value, str) else value
+        for key, value in event.items()
+    }

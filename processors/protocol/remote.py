@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-from processors.protocol import digests, shapes
+from processors.protocol import digests, events, shapes
 from processors.protocol.canonical import Json, canonical, parse_object
 from processors.protocol.envelope import ENVELOPE_BYTES_MAX
 from processors.protocol.errors import ContractError, find_row, modal_error
@@ -21,12 +21,12 @@ FUNCTION = "run"  # the one function of every app
 VOLUME = "world-contents"  # of an environment, for all its apps
 VOLUME_FOLDER = "/cas"  # where a container sees the volume
 REQUEST_BYTES_MAX = 2 * PAYLOAD_BYTES_MAX  # a payload, in which no byte takes more than two in JSON
-LINES_MAX = 3_000  # of stderr: as many as the orchestrator forwards, pairs of events included
-LINES_BYTES_MAX = 4_194_304
+LINES_MAX = events.LINES_MAX + 2 * events.CALLS_MAX  # all that ``events.Sieve`` lets pass
+LINE_BYTES_MAX = 8_192  # of one as it is sent: an event whose fields are cut, escaped twice
 FILES_MAX = 32_768  # more than an envelope can name
 # An envelope in base64, the lines, and a list of files with the longest paths there can be.
-REPLY_BYTES_MAX = 2 * ENVELOPE_BYTES_MAX + 2 * LINES_BYTES_MAX + 33_554_432
-REPLY_MARKS_MAX = LINES_BYTES_MAX + 16 * FILES_MAX
+REPLY_BYTES_MAX = 2 * ENVELOPE_BYTES_MAX + LINES_MAX * LINE_BYTES_MAX + 33_554_432
+REPLY_MARKS_MAX = 4 * events.FIELD_CHARS_MAX * LINES_MAX + 16 * FILES_MAX
 
 
 def place(cid: str) -> str:
@@ -108,8 +108,8 @@ class Reply:
         error: Why no processor was started, or None.
         ended: How it ended; None on error.
         left: What lies under its write prefix and in its execution's folder.
-        lines: Its stderr, line by line, the first ones.
-        dropped: How many lines came after these.
+        lines: Those of its stderr that are forwarded, as ``forwarded`` says them.
+        dropped: How many are not.
     """
 
     __slots__ = ("dropped", "ended", "error", "left", "lines")
@@ -141,6 +141,19 @@ class Reply:
                 "dropped": self.dropped,
             }
         )
+
+
+def forwarded(event: dict[str, Json]) -> bytes:
+    """A line of a reply, for an event that a ``Sieve`` let pass; there it passes as the same one.
+
+    What is cut of a text is marked behind where it is cut once more, or it could be taken for an
+    event that it only begins with.
+    """
+    short = events.cut(event)
+    if event["event"] != "processor.log":
+        return canonical(short)
+    mark = "" if short == event else "\u2026"
+    return f"{short['text']}{mark}".encode()
 
 
 def decode_reply(data: bytes) -> Reply:

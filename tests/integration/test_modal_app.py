@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from modal_app import run as app_core
-from orchestrator.execution import checks
+from orchestrator.execution import checks, relay
+from orchestrator.execution.trail import Trail
 from orchestrator.images import processors
 from processors.protocol import digests, spawn
+from processors.protocol.errors import mismatch
 from processors.protocol.payload import Artifact, Payload
 from processors.protocol.refs import Ref
+from processors.protocol.remote import Reply
 from tests.fixtures.modal_apps import Container
 from tests.harness import ROOT
 
@@ -212,6 +216,39 @@ def test_a_secret_that_the_processor_prints_leaves_the_container_masked(
     assert b"a secret of the deployment" not in reply.encode()
 
 
+@pytest.mark.proves("F-12")
+@pytest.mark.parametrize(
+    ("behaviour", "names"),
+    [
+        ("leak_in_file_name", ["/artifacts/there/[redacted]"]),
+        ("leak_in_output_path", ["/artifacts/there/outputs/[redacted]"]),
+    ],
+)
+def test_a_secret_in_the_name_of_a_file_leaves_the_container_masked(
+    behaviour: str, names: list[str], tmp_path: Path
+) -> None:
+    container = Container(ZOO, tmp_path, {"ZOO_SECRET": "zoo-key-7f3b51c09d2e4a68"})
+    asked = zoo(behaviour)
+    asked.mode = "real"
+
+    reply = container.call(asked)
+
+    assert reply.ended is not None
+    assert b"zoo-key-7f3b51c09d2e4a68" not in reply.encode()
+    assert [each.path for each in reply.left if "redacted" in each.path] == names
+
+
+@pytest.mark.proves("ERR_ADAPTER_INVOCATION")
+def test_what_cannot_be_started_is_named_as_it_was_to_be(tmp_path: Path) -> None:
+    container = Container(ZOO, tmp_path, python="/nowhere/python")
+
+    reply = container.call(zoo("good"))
+
+    assert reply.error is not None
+    assert (reply.error.code, reply.error.reason) == ("ERR_ADAPTER_INVOCATION", "spawn_failed")
+    assert reply.error.message.startswith("/nowhere/python: ")
+
+
 def test_what_is_no_plain_file_is_named_and_never_read(container: Container) -> None:
     reply = container.call(zoo("stray_link"))
 
@@ -234,8 +271,55 @@ def test_a_reply_stays_small_whatever_the_processor_prints(
 ) -> None:
     reply = container.call(zoo(behaviour))
 
-    assert len(reply.encode()) < 2 * app_core.remote.LINES_BYTES_MAX
+    assert len(reply.encode()) < 8_388_608
     assert len(reply.lines) <= app_core.remote.LINES_MAX
+
+
+def told(lines: list[bytes], dropped: int) -> list[dict[str, Any]]:
+    """What is forwarded of a child's lines, with the times and the count of events masked."""
+    with tempfile.TemporaryFile() as file:
+        forward = relay.Relay(Trail("x-1", file.fileno()))
+        for line in lines:
+            forward.line(line)
+        forward.missed(dropped)
+        forward.close()
+        file.seek(0)
+        return [{**json.loads(line), "elapsed_ms": 0, "duration_ms": 0} for line in file]
+
+
+def event(name: str, **fields: Any) -> bytes:
+    own = {"provider": "p", "operation": "o", "attempt": 1}
+    more = {"outcome": "ok", "duration_ms": 3} if name == "provider.response" else {}
+    return json.dumps({"event": name, **own, **more, **fields}).encode()
+
+
+CALL, RESPONSE = event("provider.call"), event("provider.response")
+PRINTED = {
+    "calls after more lines than pass": [*[b"x"] * 5_000, CALL, RESPONSE, b"x", CALL],
+    "more calls than pass": [*[CALL, RESPONSE] * 1_500, *[b"x"] * 1_000],
+    "lines of many bytes": [b"y" * 65_536] * 1_200 + [CALL, b"z" * 65_536, RESPONSE],
+    "fields of many bytes": [
+        each
+        for name in ("provider.call", "provider.response")
+        for each in [event(name, operation="\U0001f600\x01" * 5_000), b"\xff\x00" * 400]
+    ],
+    "a text that begins with an event": [CALL.ljust(256) + b"and goes on", RESPONSE],
+    "events out of turn": [RESPONSE, CALL, CALL, event("provider.response", attempt=2), RESPONSE],
+}
+
+
+@pytest.mark.proves("OB-5", "LN-6")
+@pytest.mark.parametrize("lines", PRINTED.values(), ids=PRINTED)
+def test_what_a_container_printed_leaves_the_trace_of_a_local_run(lines: list[bytes]) -> None:
+    kept = app_core.Lines()
+    for line in lines:
+        kept.take(line)
+    reply = Reply(error=mismatch("content_mismatch", "x"), lines=kept.kept, dropped=kept.dropped)
+    data = reply.encode()
+    arrived = app_core.remote.decode_reply(data)
+
+    assert told(arrived.lines, arrived.dropped) == told(lines, 0)
+    assert len(data) <= app_core.remote.LINE_BYTES_MAX * (len(kept.kept) + 1)
 
 
 def test_the_reply_is_judged_as_a_local_run_is(container: Container, tmp_path: Path) -> None:

@@ -77,7 +77,9 @@ def test_our_own_clock_is_a_timeout_and_cancels_what_it_waited_for(house: House)
     house.plane.fault("kill_mid_input")  # a container that is there already must not help
     environ = house.environment(None)
     with Session(environ) as session:
-        asked = {"app": APP, "environment": "staging"}
+        asked: dict[str, Any] = {"app": APP, "environment": "staging"}
+        nothing: dict[str, Any] = {"secret": None, "keys": []}
+        assert session.ask("lookup", {**asked, **nothing}, within_s=100).wait(PATIENCE_S)  # started
 
         ticket = session.ask("call", asked, b"a call that no container takes in time", within_s=1)
         assert ticket.wait(PATIENCE_S)

@@ -10,6 +10,9 @@ import base64
 import json
 import os
 import signal
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from orchestrator.execution import run as execution
 from orchestrator.execution.request import Request
 from orchestrator.execution.run import Setting, run
 from orchestrator.execution.trail import Trail
+from orchestrator.modal import frames
 from orchestrator.modal import session as sessions
 from orchestrator.modal.session import DEPLOYING, Session
 from processors.protocol import digests
@@ -33,6 +37,7 @@ from tests.fixtures.modal_images import layer
 from tests.harness import PATIENCE_S, ROOT
 
 APP: dict[str, Any] = {"app": "hostile-zoo-v1", "environment": "dev"}
+NOWHERE: dict[str, Any] = {**APP, "app": "nowhere", "secret": None, "keys": []}
 DIGEST = "sha256:" + "d1" * 32
 IMAGE = f"localhost/x@{DIGEST}"
 NO_ENVELOPE = b"{}"
@@ -85,6 +90,11 @@ def environ(plane: Plane) -> dict[str, str]:
     }
 
 
+def answer(ticket: sessions.Ticket) -> object:
+    assert ticket.wait(PATIENCE_S)
+    return ticket.take()
+
+
 class Work:
     """One execution: what it is given, and what a container answers to it."""
 
@@ -92,6 +102,8 @@ class Work:
         self._base = base
         self._where = where
         self.session = Session(environ(plane))
+        with pytest.raises(ContractError):  # what is there is not to be known already
+            answer(self.session.ask("lookup", NOWHERE, within_s=100))  # which waits for its start
         self.stop = Stop()
         self._file = base / "in"
         self._file.write_bytes(str(base).encode())
@@ -205,8 +217,8 @@ def test_the_time_is_up_wherever_it_hangs_and_nothing_is_left(
 def test_a_signal_ends_what_hangs_before_anything_is_sent(
     plane: Plane, works: Callable[[str], Work]
 ) -> None:
-    order(plane, "the function is looked up")
     work = works("")
+    order(plane, "the function is looked up")
     work.stop.request(signal.SIGINT)
 
     assert work.run("stopped") == ("ERR_ADAPTER_INVOCATION", "interrupted")
@@ -228,6 +240,139 @@ def test_a_request_that_is_cancelled_at_once_is_answered_all_the_same(
         with pytest.raises(ContractError) as caught:
             ticket.take()
         assert caught.value.reason == "interrupted"
+
+
+class Deaf:
+    """Somebody who takes connections and hangs up on each, so that no TLS is ever spoken."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._take)
+        self._thread.start()
+
+    def _take(self) -> None:
+        while True:
+            taken, _ = self._socket.accept()
+            with taken:
+                if taken.recv(1) == b"!":
+                    return
+
+    def close(self) -> None:
+        """End it."""
+        with socket.create_connection(self._socket.getsockname()) as last:
+            last.sendall(b"!")
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.mark.proves("ERR_MODAL_LOOKUP")
+def test_a_way_that_does_not_open_is_told_as_that_to_who_asked() -> None:
+    deaf = Deaf()
+    try:
+        token = {"MODAL_TOKEN_ID": TOKEN[0], "MODAL_TOKEN_SECRET": TOKEN[1]}
+        with Session({**token, "MODAL_SERVER_URL": deaf.url}) as session:
+            ticket = session.ask("lookup", {**APP, "secret": None, "keys": []}, within_s=100)
+            with pytest.raises(ContractError) as caught:
+                answer(ticket)
+            alive = Path(f"/proc/{session.pid}").exists()
+    finally:
+        deaf.close()
+
+    assert (caught.value.code, caught.value.reason) == ("ERR_MODAL_LOOKUP", "unreachable")
+    assert caught.value.row.retry == "bounded"
+    assert alive  # who asks next tries anew
+
+
+def test_what_the_sdk_prints_is_no_line_of_ours(works: Callable[[str], Work]) -> None:
+    session = works("").session
+
+    streams = [os.readlink(f"/proc/{session.pid}/fd/{number}") for number in (1, 2)]
+
+    assert streams == ["/dev/null", "/dev/null"]
+
+
+# What comes of a process that is killed while it answers.
+CUT: dict[str, bytes] = {
+    "nothing": b"",
+    "half of the lengths": b"\0\0\0",
+    "the lengths": frames.HEAD.pack(9, 0),
+    "half of the object": frames.HEAD.pack(9, 0) + b'{"id"',
+    "no body": frames.encode({"id": 1}, b"body")[:-4],
+    "half of the body": frames.encode({"id": 1}, b"body")[:-2],
+}
+# What comes of one that says what is none of ours, and lives on.
+FOREIGN: dict[str, bytes] = {
+    "no object": frames.HEAD.pack(2, 0) + b"[]",
+    "no number": frames.encode({"id": "one"}),
+    "lengths beyond all bounds": b"\xff" * 8,
+}
+
+
+@pytest.mark.parametrize("name", [*CUT, *FOREIGN])
+def test_what_is_no_whole_answer_is_told_to_who_waits(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = (CUT | FOREIGN)[name]
+    end = "os.kill(os.getpid(), 9)" if name in CUT else "time.sleep(600)"
+    said = f"os.write(1, bytes.fromhex('{data.hex()}'))"
+    program = f"import os, sys, time; sys.stdin.buffer.read(1); {said}; {end} # {{}}"
+    monkeypatch.setattr(sessions, "_PROGRAM", program)
+    token = {"MODAL_TOKEN_ID": TOKEN[0], "MODAL_TOKEN_SECRET": TOKEN[1]}
+
+    with Session(token) as session, pytest.raises(ContractError) as caught:
+        answer(session.ask("lookup", APP, within_s=60))
+
+    assert caught.value.code == "ERR_ADAPTER_INVOCATION"
+    assert caught.value.reason == "orchestrator_error"
+
+
+# Answers every request but the first.
+NOT_THE_FIRST = """
+import json, os, sys; sys.path += json.loads(sys.argv[1])
+from orchestrator.modal import frames
+while head := sys.stdin.buffer.read(frames.HEAD.size):
+    number = frames.parse(sys.stdin.buffer.read(frames.lengths(head)[0]))["id"]
+    if number != 1:
+        os.write(1, frames.encode(dict(id=number, result=number, error=None)))
+# {}
+"""
+
+
+def wait_among_others(session: Session, ticket: sessions.Ticket) -> None:
+    while not session.wait(ticket, 0.1):
+        answer(session.ask("lookup", APP, within_s=60))
+
+
+@pytest.mark.proves("ERR_MODAL_TIMEOUT")
+def test_a_request_that_is_late_takes_no_other_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_PROGRAM", NOT_THE_FIRST)
+    monkeypatch.setattr(sessions, "LATE_S", 1.0)
+    token = {"MODAL_TOKEN_ID": TOKEN[0], "MODAL_TOKEN_SECRET": TOKEN[1]}
+
+    with Session(token) as session:
+        late = session.ask("call", APP, within_s=0)
+        with pytest.raises(ContractError) as caught:
+            wait_among_others(session, late)
+        answer(session.ask("lookup", APP, within_s=60))
+
+    assert (caught.value.code, caught.value.reason) == LATE
+
+
+@pytest.mark.proves("ERR_MODAL_TIMEOUT")
+def test_the_time_of_a_request_runs_from_when_it_was_asked(plane: Plane) -> None:
+    """However long it lies in the pipe before it is read."""
+    with Session(environ(plane)) as session:
+        os.kill(session.pid, signal.SIGSTOP)
+        ticket = session.ask("call", APP, b"x", within_s=1)
+        time.sleep(1.5)
+        os.kill(session.pid, signal.SIGCONT)
+
+        with pytest.raises(ContractError) as caught:
+            answer(ticket)
+
+    assert (caught.value.code, caught.value.reason) == LATE
+    assert "FunctionMap" not in plane.transcript
 
 
 @pytest.mark.proves("ERR_MODAL_TIMEOUT")

@@ -31,7 +31,9 @@ ERASED = "\x1b[2K"  # before each frame
 DIGEST = "sha256:" + "d1" * 32
 STEPS, JOBS = 24, 8
 STAGING = ("--adapter", "modal", "--mode", "mock", "--lane", "staging")
+REAL = ("--adapter", "modal", "--mode", "real", "--lane", "staging", "--allow-real")
 DEV = ("--adapter", "local", "--mode", "mock", "--lane", "dev")
+SECRET: dict[str, Any] = {"secret": "hostile-step-v1", "environment": "staging"}
 
 
 @pytest.fixture(scope="module", name="deployed")
@@ -44,6 +46,7 @@ def _deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
             limits = {"memory_mb": 512, "timeout_s": 120, "startup_timeout_s": 120}
             none: dict[str, Any] = {"content_root": DIGEST, "secret": None, "keys": []}
             session.perform("deploy", {**where, **image, **limits, **none})
+            session.perform("put_secret", {**SECRET, "values": {"STEP_KEY": "of the app alone"}})
         yield plane
 
 
@@ -58,7 +61,17 @@ def _plane(deployed: Plane) -> Iterator[Plane]:
 @pytest.fixture(scope="module", name="program")
 def _program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program over a test processor that is pinned."""
-    root = tmp_path_factory.mktemp("loop") / "loop.runfiles" / ROOT.name
+    return over(tmp_path_factory.mktemp("loop"), secrets=[])
+
+
+@pytest.fixture(scope="module", name="secretive")
+def _secretive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program over the same processor, had it declared a secret."""
+    return over(tmp_path_factory.mktemp("secretive"), secrets=["STEP_KEY"])
+
+
+def over(base: Path, *, secrets: list[str]) -> Path:
+    root = base / "loop.runfiles" / ROOT.name
     root.mkdir(parents=True)
     shutil.copy(ACHIEVE, root / "achieve")
     (root / "achieve.tree").symlink_to(ROOT / "achieve.tree")
@@ -70,6 +83,7 @@ def _program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / place / "tree").symlink_to(ROOT / "tests/fixtures" / place / "tree")
     described = json.loads((ROOT / "tests/fixtures" / place / "processor.json").read_bytes())
     described["registry"]["image"]["digest"] = DIGEST
+    described["registry"]["secrets"] = secrets
     (root / place / "processor.json").write_text(json.dumps(described))
     return root / "achieve"
 
@@ -138,6 +152,45 @@ def test_a_signal_cancels_every_call_and_the_loop_can_go_on(
     again = run(*words(world), *DEV, "--json", world=world, command=program)
     made = Answer(again.exit_code, again.stdout, again.stderr).result
     assert made["executions"] == STEPS
+
+
+def test_real_takes_its_secrets_from_the_app_and_none_from_the_caller(
+    plane: Plane, secretive: Path, world: Path
+) -> None:
+    with start(
+        *words(world), *REAL, "--json", world=world, env=environ(plane), command=secretive
+    ) as process:
+        wait_for_calls(plane, JOBS, process)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE_S)
+
+    assert process.returncode == 130
+    assert plane.transcript.count("FunctionMap") == JOBS
+    assert len(facts(world, "transition.admitted")) == JOBS
+    assert facts(world, "transition.refused") == []
+    assert ledger("readmit", world=world).result["decided"] >= JOBS
+
+
+def test_real_without_a_secret_of_the_app_calls_nothing(
+    plane: Plane, secretive: Path, world: Path
+) -> None:
+    plane.ask("/secrets/remove", {"environment": "staging", "name": SECRET["secret"]})
+    try:
+        made = run(
+            *words(world), *REAL, "--json", world=world, env=environ(plane), command=secretive
+        )
+    finally:
+        with Session(environ(plane), DEPLOYING) as session:
+            session.perform("put_secret", {**SECRET, "values": {"STEP_KEY": "of the app alone"}})
+
+    assert made.exit_code == 1
+    told = {(each["error"]["code"], each["error"]["reason"]) for each in refusals(world)}
+    assert told == {("ERR_MISSING_SECRET", "absent")}
+    assert "FunctionMap" not in plane.transcript
+
+
+def refusals(world: Path) -> list[dict[str, Any]]:
+    return facts(world, "execution.refused")
 
 
 def left(plane: Plane) -> list[str]:

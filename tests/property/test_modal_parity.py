@@ -33,6 +33,7 @@ MASK = (
 )
 _DURATION = re.compile(rb'"duration_ms":\d+')  # of an event, in what a processor printed
 DIGEST = "sha256:" + "d1" * 32
+SECRET = {"ZOO_SECRET": "zoo-key-7f3b51c09d2e4a68"}
 PROCESSORS, TEST_PROCESSORS = ROOT / "processors", ROOT / "tests/fixtures/processors"
 
 # Of the test processor: what it does well, and what it does wrong in each of the ways there are.
@@ -76,11 +77,11 @@ class Pair:
     def __init__(self, base: Path, folder: Path, ref: Ref) -> None:
         self._base, self.ref = base, ref
         self._folder = _pinned(folder, ref, base / "built")
-        self._line = Line(Container(folder / ref.folder, base), DIGEST)
+        self._line = Line(Container(folder / ref.folder, base, SECRET), DIGEST)
         self._count = 0
         self.failed = 0
 
-    def compare(self, inputs: dict[str, Any], **attached: bytes) -> None:
+    def compare(self, inputs: dict[str, Any], mode: str = "mock", **attached: bytes) -> None:
         """Run a payload both ways; the envelopes are equal under the mask."""
         self._count += 1
         files = {}
@@ -88,29 +89,34 @@ class Pair:
             file = self._base / f"{name}-{self._count}"
             file.write_bytes(data)
             files[name] = str(file)
-        both = [self._run(adapter, inputs, files) for adapter in ("local", "modal")]
+        both = [self._run(adapter, mode, inputs, files) for adapter in ("local", "modal")]
         local, remote = (_masked(each) for each in both)
         assert local == remote
         assert both[1]["meta"]["image_digest"] in (DIGEST, None)  # None: nothing was to run
         assert both[0]["meta"]["image_digest"] is None
         self.failed += local["status"] == "error"
+        assert SECRET["ZOO_SECRET"] not in json.dumps(both)
 
-    def _run(self, adapter: str, inputs: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
+    def _run(
+        self, adapter: str, mode: str, inputs: dict[str, Any], files: dict[str, str]
+    ) -> dict[str, Any]:
+        here = adapter == "local" and mode == "real"
         request = Request(
             ref=self.ref,
             adapter=adapter,
-            mode="mock",
+            mode=mode,
             lane="dev",
             write_prefix=f"/artifacts/p/{self._count}/",
             inputs=inputs,
             execution_id=f"x-{self._count}",
             attach=files,
+            allow_env=list(SECRET) if here else [],
         )
         stop = Stop()
         setting = Setting(
             world=str(self._base / f"world-{adapter}"),
             processors_folder=str(self._folder),
-            environ={},
+            environ=SECRET if here else {},
             stop=stop,
             debug=False,
             connect=lambda _: self._line,
@@ -180,6 +186,18 @@ def test_whatever_a_processor_does_both_adapters_say_the_same(
     search()
     if behaviours is BAD:
         assert zoo.failed >= 50
+
+
+@pytest.mark.proves("LN-6", "F-12")
+@pytest.mark.parametrize(
+    "behaviour", ["leak_secret", "leak_in_message", "leak_in_file_name", "leak_in_output_path"]
+)
+def test_a_secret_is_masked_alike_by_both(behaviour: str, tmp_path: Path) -> None:
+    zoo = pair(tmp_path, TEST_PROCESSORS, "hostile", "zoo")
+
+    zoo.compare({"behaviour": behaviour}, mode="real")
+
+    assert zoo.failed == 1
 
 
 @pytest.mark.proves("LN-6")

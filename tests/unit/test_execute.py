@@ -23,6 +23,7 @@ from orchestrator.modal.session import Session
 from orchestrator.world import commitments, fold
 from orchestrator.world.chain import Head
 from orchestrator.world.world import World
+from processors.protocol import shapes
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import Ref
@@ -105,6 +106,7 @@ def executed(
     observer: Observer | None = None,
     *,
     adapter: str = "local",
+    mode: str = "mock",
     pause_s: float = 0,
 ) -> list[Ended]:
     """How the steps of a plan for the goal end."""
@@ -131,7 +133,7 @@ def how_of(
     return How(
         lane="dev",
         adapter=adapter,
-        mode="mock",
+        mode=mode,
         jobs=1,
         pause_s=pause_s,
         allow_env=[],
@@ -284,6 +286,34 @@ def test_a_signal_ends_a_pause(remote: Setting) -> None:
     assert ended.error is not None
     assert ended.error.reason == "interrupted"
     assert len(observer.waited) == 1
+
+
+@pytest.fixture
+def secretive(remote: Setting) -> Setting:
+    """The same where the processor declares a secret."""
+    file = Path(remote.processors_folder, "tests/still/v1/processor.json")
+    registry = {**shapes.members(DESCRIPTION, "registry"), "secrets": ["STILL_KEY"]}
+    file.write_text(json.dumps({**DESCRIPTION, "registry": registry}))
+    return remote
+
+
+def test_of_the_caller_no_secret_is_asked_that_the_app_has(secretive: Setting) -> None:
+    """Whether it has it, the look-up of the deployment asks."""
+    [ended] = executed(secretive, adapter="modal", mode="real")
+
+    assert ended.error is not None
+    assert (ended.error.code, ended.error.reason) == ("ERR_MODAL_LOOKUP", "unreachable")
+    assert facts(secretive, "transition.refused") == []
+
+
+def test_a_secret_that_the_caller_has_not_keeps_a_step_from_beginning_here(
+    secretive: Setting,
+) -> None:
+    [ended] = executed(secretive, mode="real")
+
+    assert ended.error is not None
+    assert (ended.error.code, ended.error.reason) == ("ERR_CI_SAFETY", "step_refused")
+    assert [each["reason"] for each in facts(secretive, "transition.refused")] == ["absent"]
 
 
 class Taken(Observer):

@@ -9,9 +9,15 @@ from typing import Any
 
 import pytest
 
-from orchestrator.execution.relay import CALLS_MAX, LINES_MAX, Relay
+from orchestrator.execution.relay import Relay
 from orchestrator.execution.trail import Trail
-from processors.protocol.events import CONTEXT, FIELD_CHARS_MAX, LINE_BYTES_MAX
+from processors.protocol.events import (
+    CALLS_MAX,
+    CONTEXT,
+    FIELD_CHARS_MAX,
+    LINE_BYTES_MAX,
+    LINES_MAX,
+)
 
 CALL = {"event": "provider.call", "provider": "p", "operation": "o", "attempt": 1}
 

@@ -15,6 +15,7 @@ from orchestrator.execution.run import Setting, run
 from orchestrator.execution.trail import Trail
 from orchestrator.images import processors
 from orchestrator.images.processors import Processor
+from processors.protocol import digests
 from processors.protocol.errors import ContractError
 from processors.protocol.refs import Ref
 from processors.protocol.spawn import Stop
@@ -141,6 +142,20 @@ def built(folder: Path, pin: str | None) -> Processor:
     roots = dict.fromkeys(("source_root", "lock"), "sha256:" + "0a" * 32)
     (own / "processor.json").write_text(json.dumps(described | roots))
     return processors.load(str(folder), Ref("no", "such", 1))
+
+
+def test_a_registry_is_never_taken_without_its_digest(tmp_path: Path) -> None:
+    """What an app is asked to run by, and what a result is remembered by, is that digest."""
+    processor = built(tmp_path, None)
+    other = {**processor.registry, "secrets": ["A_KEY"]}
+
+    with pytest.raises(AttributeError):
+        processor.registry = other  # type: ignore[misc]
+    processor.read_by({**other, "image": {"repository": "a/b", "digest": "sha256:" + "ab" * 32}})
+
+    own = {key: value for key, value in other.items() if key != "image"}
+    assert processor.registry_digest == digests.of_json(own)
+    assert processor.secrets == ["A_KEY"]
 
 
 @pytest.mark.proves("HR-5", "ERR_IMAGE_UNPINNED")

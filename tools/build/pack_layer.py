@@ -18,7 +18,6 @@ from tools.build.layers import Member, write_layer
 
 FOLDER = content.FOLDER.removeprefix("/")
 FILE = 0o644
-PYTHON = "/usr/bin/python3.13"  # of the base image
 
 
 def main() -> None:
@@ -83,7 +82,7 @@ def _labels(description: dict[str, object], root: str, licence: str) -> list[str
 
 def _entrypoint(argv: Sequence[str]) -> list[str]:
     """How a local child is started, with the places of an image."""
-    return [word.format(python=PYTHON, tree=content.FOLDER) for word in argv]
+    return [word.format(python=content.PYTHON, tree=content.FOLDER) for word in argv]
 
 
 def _cmd(registry_file: object) -> list[str]:

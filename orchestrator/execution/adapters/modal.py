@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from orchestrator.modal.session import Session
     from processors.protocol.remote import Left, Reply
 
-# For all there is besides running the processor: to look it up, and then for a container to come,
-# for files to go there and back, and for the SDK to send again what the network loses.
+# For the look-up; and once more for all there is besides running the processor: for a container to
+# come, for files to go there and back, and for the SDK to send again what the network loses.
 WAIT_S = 300
 FETCH_BYTES_MAX = 68_719_476_736  # of one execution's files
 
