@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from orchestrator.goals import known
 from orchestrator.goals.templates import Template
-from orchestrator.goals.view import CannotTellError, Narrowed, View
+from orchestrator.goals.view import MATCHES_MAX, CannotTellError, Narrowed, View
 from orchestrator.world import grammar
 from processors.protocol import shapes
 from processors.protocol.canonical import Json
@@ -103,10 +103,15 @@ def unproved(stated: Stated, snapshot: Snapshot) -> Iterator[tuple[dict[str, Jso
 
     Without ``for_each`` a predicate is its one instance. One for which nothing matches is yielded
     whole, its paths still with their wildcards.
+
+    Raises:
+        CannotTellError: More match than can be judged, so that no instance decides anything.
     """
     matches = 0
     for one in instances(stated, snapshot):
         matches += 1
+        if matches > MATCHES_MAX:
+            raise CannotTellError("too_many", f"more than {MATCHES_MAX} match {stated.for_each}")
         if not (verdict := judge(one, snapshot)).is_true:
             yield one.args, verdict
     if matches == 0:

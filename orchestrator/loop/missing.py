@@ -14,11 +14,17 @@ from __future__ import annotations
 
 from orchestrator.goals import goal as goals
 from orchestrator.goals import judging, known
-from orchestrator.goals.domain import AtLeast, Exists, Operator
+from orchestrator.goals.domain import AtLeast, DomainError, Exists, Operator
 from orchestrator.goals.predicates import artifact as artifact_family
 from orchestrator.goals.predicates import goal as goal_family
 from orchestrator.goals.templates import Template
-from orchestrator.goals.view import BYTES_GONE, READ_BYTES_MAX, SOURCE_GONE, STALE
+from orchestrator.goals.view import (
+    BYTES_GONE,
+    READ_BYTES_MAX,
+    SOURCE_GONE,
+    STALE,
+    CannotTellError,
+)
 from processors.protocol import paths, shapes
 from processors.protocol.canonical import Json
 from processors.protocol.errors import ContractError
@@ -57,22 +63,30 @@ class Missing:
         Args:
             goal: The goal.
             find: Gives another goal of the world by its name.
+
+        Raises:
+            DomainError: More matches than can be judged, so that no step would prove anything.
         """
         if goal.name in self._looked:
             return
         self._looked.add(goal.name)
         for stated in goal.predicates:
-            if stated.scope != goals.SUCCESS:
+            if stated.scope == goals.SUCCESS:
+                try:
+                    self._look(stated, find)
+                except CannotTellError as error:
+                    raise DomainError("too_many", f"{stated.name}: {error}") from None
+
+    def _look(self, stated: Stated, find: Find) -> None:
+        for args, verdict in judging.unproved(stated, self._seen):
+            if stated.predicate == goal_family.NAME:
+                self.look(find(shapes.text(args, "goal")), find)
                 continue
-            for args, verdict in judging.unproved(stated, self._seen):
-                if stated.predicate == goal_family.NAME:
-                    self.look(find(shapes.text(args, "goal")), find)
-                    continue
-                self._wants.update(_wanted(stated, args))
-                self._lose(stated, args, verdict)
-                self._lose_stale(stated, args, verdict)
-            if stated.for_each is not None:
-                self._lose_matching(stated.for_each)
+            self._wants.update(_wanted(stated, args))
+            self._lose(stated, args, verdict)
+            self._lose_stale(stated, args, verdict)
+        if stated.for_each is not None:
+            self._lose_matching(stated.for_each)
 
     def wanted(self) -> list[Want]:
         """What has to exist, in order; what does already and is lost is among it."""

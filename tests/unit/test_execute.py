@@ -119,7 +119,8 @@ def executed(
             found = propose.propose(goal(), seen, usable, lambda name: standing.find(world, name))
         assert found is not None
         propose.keep(world, found)
-    return execute(found, usable, how_of(setting, observer, adapter=adapter, pause_s=pause_s))
+    how = how_of(setting, observer, adapter=adapter, mode=mode, pause_s=pause_s)
+    return execute(found, usable, how)
 
 
 def how_of(
@@ -127,6 +128,7 @@ def how_of(
     observer: Observer | None = None,
     *,
     adapter: str = "local",
+    mode: str = "mock",
     pause_s: float = 0,
 ) -> How:
     """How steps run here."""
