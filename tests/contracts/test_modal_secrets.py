@@ -28,8 +28,7 @@ def _house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     state, base = (tmp_path_factory.mktemp(name) for name in ("state", "house"))
     with Shelf() as shelf, Plane(state, "--environment", "staging") as plane:
         house = House(base, plane, shelf)
-        for ref in (DOC, CHAT):
-            house.pin(ref, NOWHERE)
+        house.pin_all(NOWHERE)
         yield house
 
 

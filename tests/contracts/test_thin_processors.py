@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from orchestrator.goals import effects
 from processors.protocol import digests
 from processors.protocol.payload import Artifact, Payload
+from tests.fixtures import known_processors
 from tests.harness import ROOT
 
 # Only the standard library and the protocol can be imported; everything else is refused by name.
@@ -37,13 +39,10 @@ main(import_module(module).run)
 
 
 class Subject(NamedTuple):
-    """A real processor, and a job for it in mock mode."""
+    """A real processor, and the example of its BUILD file, a job for it in mock mode."""
 
     ref: str
     folder: str
-    inputs: dict[str, Any]
-    source: bytes | None
-    outputs: tuple[str, ...]
 
     @property
     def tree(self) -> Path:
@@ -51,31 +50,29 @@ class Subject(NamedTuple):
         return ROOT / self.folder / "tree"
 
     @property
+    def own(self) -> Path:
+        """The folder of its own files there."""
+        return self.tree / "app" / self.folder
+
+    @property
     def module(self) -> str:
         """Its main module."""
         return self.folder.replace("/", ".") + ".main"
 
+    @property
+    def example(self) -> dict[str, Any]:
+        """Its inputs, and the place of each file that it attaches."""
+        found: dict[str, Any] = json.loads((ROOT / self.folder / "image_example.json").read_bytes())
+        assert found["ref"] == self.ref
+        return found
 
-CHAT = Subject(
-    "llm/chat@1",
-    "processors/llm/chat/v1",
-    {
-        "endpoint": "openai",
-        "model": "gpt-4o-mini",
-        "messages": [{"role": "user", "content": "Hello?"}],
-    },
-    None,
-    ("reply.md", "response.json"),
-)
-EXTRACT = Subject(
-    "doc/extract@1",
-    "processors/doc/extract/v1",
-    {"filename": "a.pdf"},
-    b"%PDF-1.7\nnot read in mock mode\n",
-    ("metadata.json", "text.md"),
-)
-SUBJECTS = [CHAT, EXTRACT]
-PROVIDERS = [CHAT, EXTRACT]  # those that have one
+
+EVERY = [
+    Subject(ref, f"processors/{place}")
+    for ref, place in known_processors.places(ROOT, "processor.json").items()
+]
+SUBJECTS = [item for item in EVERY if (item.own / "main.py").exists()]  # the others are no Python
+PROVIDERS = [item for item in SUBJECTS if (item.own / "provider.py").exists()]
 every_processor = pytest.mark.parametrize("subject", SUBJECTS, ids=[item.ref for item in SUBJECTS])
 
 
@@ -84,22 +81,23 @@ def bare(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program on the subject's payload in an interpreter without any package."""
     artifacts = {}
-    if subject.source is not None:
-        path = "/artifacts/attached/" + "0" * 64
+    for name, file in subject.example["files"].items():
+        data = (ROOT / file).read_bytes()
+        cid = digests.of_bytes(data)
+        path = f"/artifacts/attached/{cid[7:]}/{Path(file).name}"
         (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
-        (root / path[1:]).write_bytes(subject.source)
-        cid = digests.of_bytes(subject.source)
-        artifacts["source"] = Artifact(path, cid, len(subject.source))
+        (root / path[1:]).write_bytes(data)
+        artifacts[name] = Artifact(path, cid, len(data))
     payload = Payload(
         execution_id="e-1",
         ref=subject.ref,
         mode="mock",
-        inputs=subject.inputs,
+        inputs=subject.example["inputs"],
         artifacts=artifacts,
         write_prefix="/artifacts/x/",
     )
     (root / "artifacts/x").mkdir(parents=True)
-    registry = subject.tree / "app" / subject.folder / "registry.json"
+    registry = subject.own / "registry.json"
     words = [subject.module, str(subject.tree / "app"), "--root", str(root)]
     return subprocess.run(
         [sys.executable, "-P", "-s", "-S", "-B", "-c", program, *words, "--registry", registry],
@@ -121,14 +119,15 @@ def test_a_processor_needs_nothing_but_the_protocol_in_mock(
     assert ended.returncode == 0, ended.stderr
     envelope = json.loads(ended.stdout)
     assert envelope["status"] == "success"
-    names = [item["path"].removeprefix("/artifacts/x/outputs/") for item in envelope["outputs"]]
-    assert tuple(names) == subject.outputs
+    made = [item["path"] for item in envelope["outputs"]]
+    products = json.loads((subject.own / "registry.json").read_bytes())["produces"]
+    assert effects.missing(products, "/artifacts/x/", made) is None
 
 
 @pytest.mark.parametrize("name", ["django", "orchestrator", "openai", "pypdfium2", "pydantic"])
 def test_the_bare_interpreter_refuses_packages(name: str, tmp_path: Path) -> None:
     """Without this, the test above would prove nothing."""
-    ended = bare(CHAT, tmp_path, program=f"{BARE}import {name}")
+    ended = bare(SUBJECTS[0], tmp_path, program=f"{BARE}import {name}")
 
     assert ended.returncode == 1
     assert f"blocked: {name}".encode() in ended.stderr
@@ -151,7 +150,7 @@ def test_a_provider_does_need_its_packages(subject: Subject, tmp_path: Path) -> 
 def test_a_processors_tree_holds_no_orchestrator_and_no_framework(subject: Subject) -> None:
     tops = {path.name for path in (subject.tree / "app").iterdir()} - {"__pycache__"}
     packages = {path.name.lower() for path in subject.tree.glob("site-packages/*")}
-    own = [path for path in (subject.tree / "app" / subject.folder).iterdir() if path.is_file()]
+    own = [path for path in subject.own.iterdir() if path.is_file()]
 
     assert tops == {"processors"}
     assert not packages & {"django", "flask", "fastapi", "starlette", "orchestrator", "modal"}

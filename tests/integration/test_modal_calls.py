@@ -20,7 +20,7 @@ import pytest
 from orchestrator.modal.session import Session
 from processors.protocol.errors import ContractError
 from tests.fixtures.modal_bed import Plane, Shelf
-from tests.fixtures.modal_house import House, facts
+from tests.fixtures.modal_house import NOWHERE, House, facts
 from tests.harness import PATIENCE_S, Result, read_until
 
 DOC, APP = "doc/extract@1", "doc-extract-v1"
@@ -46,7 +46,7 @@ def _deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     state = tmp_path_factory.mktemp("state")
     with Shelf() as shelf, Plane(state, "--environment", "staging") as plane:
         house = House(tmp_path_factory.mktemp("house"), plane, shelf)
-        house.pin("llm/chat@1", "sha256:" + "5e" * 32)
+        house.pin_all(NOWHERE)
         house.pin(DOC, house.push(DOC))
         house.sync("staging")
         made = house.deploy(DOC, "staging")

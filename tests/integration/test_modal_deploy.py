@@ -362,7 +362,7 @@ def test_a_flipped_byte_on_the_way_to_modal_is_a_failed_deployment(
     _, shelf = there
     with Plane(tmp_path / "state", "--environment", "staging") as plane:  # it has fetched nothing
         house = House(tmp_path / "house", plane, shelf)
-        house.pin(DOC, NOWHERE)
+        house.pin_all(NOWHERE)
         house.pin(CHAT, house.push(CHAT))
         house.sync("staging")
         layout = rootfs.Image(ROOT / "processors/llm/chat/v1/image")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.modal_bed import Plane, Shelf
-from tests.fixtures.modal_house import CHAT, DOC, PREFIX, STAGING, House, facts, failed
+from tests.fixtures.modal_house import CHAT, DOC, NOWHERE, PREFIX, STAGING, House, facts, failed
 from tests.harness import PATIENCE_S, Result
 
 LARGE = "word " * 4_000  # more than fits into the message of a call
@@ -118,6 +118,7 @@ def housed(base: Path, *options: str) -> Iterator[House]:
     base.mkdir()
     with Shelf() as shelf, Plane(base / "state", "--environment", "staging", *options) as plane:
         house = House(base / "house", plane, shelf)
+        house.pin_all(NOWHERE)
         for ref in APPS:
             house.pin(ref, house.push(ref))
         house.sync("staging")

@@ -17,7 +17,7 @@ import pytest
 from _pytest.outcomes import Failed
 
 from tests.fixtures.modal_bed import Plane, Shelf
-from tests.fixtures.modal_house import House, recorded
+from tests.fixtures.modal_house import NOWHERE, House, recorded
 from tests.harness import ROOT, Result, run
 
 MARK = ROOT / "tests/smoke/deployed"  # in place if the build says that something is deployed
@@ -72,6 +72,7 @@ def _deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment
     state, base = (tmp_path_factory.mktemp(name) for name in ("state", "house"))
     with Shelf() as shelf, Plane(state, "--environment", "staging") as plane:
         house = House(base, plane, shelf)
+        house.pin_all(NOWHERE)  # nothing is deployed while a processor is unpinned
         for ref in INPUTS:
             house.pin(ref, house.push(ref))
         house.sync("staging")

@@ -58,6 +58,18 @@ def test_the_processor_of_the_guide_makes_what_it_declares(tmp_path: Path) -> No
     assert (tmp_path / made[0][1:]).read_bytes() == b'{"words":2}\n'
 
 
+def test_the_guide_says_where_a_line_goes_and_how_it_looks() -> None:
+    [line] = [block for block in blocks("starlark") if not block.startswith("load(")]
+    listed = Path("processors/processors.bzl").read_text(encoding="utf-8")
+    form = re.compile(r'    "//processors/[a-z_]+/[a-z_]+/v\d+",\n')
+    _, start, rest = listed.partition("\nPROCESSORS = [\n")
+
+    assert "`PROCESSORS` in `processors/processors.bzl`" in GUIDE
+    assert start
+    assert form.fullmatch(line)
+    assert form.sub("", rest.partition("]\n")[0]) == ""
+
+
 def test_the_processor_of_the_guide_tells_the_caller_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="ERR_INPUTS/bad_encoding"):
         counted(b"\xff", tmp_path)

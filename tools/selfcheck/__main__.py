@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.selfcheck import (
+    adding,
     base,
     building,
     images,
@@ -36,6 +37,7 @@ from tools.selfcheck.scratch import Scratch
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ".selfcheck.json"
 MODULES = (
+    adding,
     base,
     building,
     images,

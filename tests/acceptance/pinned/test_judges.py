@@ -11,14 +11,14 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from tests.fixtures import rootfs
+from tests.fixtures import known_processors, rootfs
 from tests.harness import ROOT
 from tests.simulators import registry
 
 CRANE = ROOT / "tools/images/crane"
-PROCESSORS = ("doc/extract", "llm/chat")
+PROCESSORS = tuple(known_processors.places(ROOT, "processor.json").values())
 BASE = "tools/images/base/debian"
-LAYOUTS = (BASE, *(f"processors/{processor}/v1/image" for processor in PROCESSORS))
+LAYOUTS = (BASE, *(f"processors/{processor}/image" for processor in PROCESSORS))
 MEGABYTE = 1_000_000
 IMAGE_BYTES_MAX = 60 * MEGABYTE
 BASE_BYTES_MAX = 25 * MEGABYTE
@@ -26,7 +26,7 @@ PATIENCE_S = 50
 
 
 def layout(processor: str, name: str = "image") -> Path:
-    return ROOT / "processors" / processor / "v1" / name
+    return ROOT / "processors" / processor / name
 
 
 def tool(*words: str | Path, env: dict[str, str] | None = None) -> str:

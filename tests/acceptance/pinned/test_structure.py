@@ -19,7 +19,7 @@ from processors.protocol.payload import Artifact, Payload
 from tests.fixtures import rootfs
 from tests.harness import ROOT
 
-EXAMPLE: dict[str, Any] = json.loads(os.environ["IMAGE_EXAMPLE"])
+EXAMPLE: dict[str, Any] = json.loads((ROOT / os.environ["IMAGE_EXAMPLE"]).read_bytes())
 LAYOUT = ROOT / os.environ["IMAGE_LAYOUT"]
 DIGEST_FILE = ROOT / os.environ["IMAGE_DIGEST"]
 

@@ -186,23 +186,42 @@ def _ref(folder):
     parts = folder.split("/")[-3:]
     return "{}/{}@{}".format(parts[0], parts[1], parts[2].removeprefix("v"))
 
-def _structure_test(name, image, inputs, files, **kwargs):
-    """The test of what is in an image. It needs the base, so its lane is acceptance/pinned."""
-    example = {
-        "files": {label: "$(rootpath {})".format(file) for label, file in files.items()},
-        "inputs": inputs,
-        "ref": _ref(native.package_name()),
+def _example_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name + ".json")
+    places = {name: file.short_path for name, file in zip(ctx.attr.names, ctx.files.files)}
+    document = {
+        "files": places,
+        "inputs": json.decode(ctx.attr.inputs),
+        "ref": _ref(ctx.label.package),
     }
+    ctx.actions.write(out, json.encode(document))
+    return [DefaultInfo(
+        files = depset([out]),
+        runfiles = ctx.runfiles(files = [out] + ctx.files.files),
+    )]
+
+_example = rule(
+    implementation = _example_impl,
+    doc = "A processor's example for its tests, with the files that it attaches. It has no image.",
+    attrs = {
+        "files": attr.label_list(allow_files = True),
+        "inputs": attr.string(mandatory = True, doc = "JSON."),
+        "names": attr.string_list(doc = "What each of the files is attached as."),
+    },
+)
+
+def _structure_test(name, image, example, **kwargs):
+    """The test of what is in an image. It needs the base, so its lane is acceptance/pinned."""
     py_test(
         name = name,
         size = "medium",
         srcs = [_RUNNER],
         main = _RUNNER,
         args = ["--lane=acceptance_pinned", "tests/acceptance/pinned/test_structure.py"],
-        data = [image, image + ".digest"] + files.values(),
+        data = [image, image + ".digest", example],
         env = {
             "IMAGE_DIGEST": "$(rootpath {}.digest)".format(image),
-            "IMAGE_EXAMPLE": json.encode(example),
+            "IMAGE_EXAMPLE": "$(rootpath {})".format(example),
             "IMAGE_LAYOUT": "$(rootpath {})".format(image),
         },
         tags = ["acceptance_pinned"],
@@ -226,7 +245,8 @@ def processor_image(
     """The image of a processor: ``NAME`` (an index), ``NAME.digest``, ``NAME_linux_amd64``.
 
     Also ``NAME_sbom`` and ``NAME_provenance``, which accompany it in a registry; ``NAME_built``, all of
-    these for a program to read; and ``NAME_test``, the test of what is in it.
+    these for a program to read; ``NAME_example``, the example alone, for tests that need no image;
+    and ``NAME_test``, the test of what is in it.
 
     Args:
       name: The target's name.
@@ -291,4 +311,12 @@ def processor_image(
         visibility = visibility,
         **kwargs
     )
-    _structure_test(name + "_test", ":" + name, example_inputs, example_files)
+    _example(
+        name = name + "_example",
+        files = example_files.values(),
+        inputs = json.encode(example_inputs),
+        names = example_files.keys(),
+        visibility = ["//tests:__subpackages__"],
+        **kwargs
+    )
+    _structure_test(name + "_test", ":" + name, ":" + name + "_example")

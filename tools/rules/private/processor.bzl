@@ -1,5 +1,6 @@
 """processor: a checked registry and the tree of files that runs, from source or in an image."""
 
+load("@rules_python//python:py_library.bzl", "py_library")
 load(":py_module.bzl", "py_module")
 load(":python.bzl", "TOOLCHAIN", "run_script")
 load(":tree.bzl", "TREE_ATTRS", "make_tree", "own_sources", "placed", "wheel_files", "whl")
@@ -144,6 +145,14 @@ def processor(name, main_deps = None, program = None, provider_deps = [], packag
     if program and (provider_deps or packages):
         fail("{}: a program imports neither provider.py nor packages".format(name))
     native.exports_files(["registry.yaml"], visibility = ["//tests:__subpackages__"])
+
+    # What is imported that is not of this repository: who checks the types of main.py needs it too.
+    py_library(
+        name = "third_party",
+        deps = [dep for dep in provider_deps if dep.startswith("@")],
+        visibility = ["//tests/lint:__pkg__"],
+        **kwargs
+    )
     if provider_deps:
         py_module(name = "provider", deps = provider_deps, **kwargs)
     if not program:
