@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -40,6 +43,25 @@ def refused(asked: Task) -> str:
     found = plan(asked)
     assert isinstance(found, Refused)
     return found.reason
+
+
+def work(asked: Task) -> int:
+    """How many lines planning runs through, which is the same on a slow machine and a fast one."""
+    ours = str(Path(closure.__file__).parent)
+    lines = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401 - itself
+        nonlocal lines
+        lines += event == "line"
+        return trace if frame.f_code.co_filename.startswith(ours) else None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        plan(asked)
+    finally:
+        sys.settrace(before)
+    return lines
 
 
 @pytest.mark.proves("WL-7")
@@ -163,6 +185,19 @@ def test_transitions_fix_what_is_used_and_in_which_order() -> None:
     assert document["transitions"] == ["doc/extract@1", "llm/chat@1"]
     backward = unreachable(task(operators=operators, transitions=["llm/chat@1", "doc/extract@1"]))
     assert backward["missing"] == REPLY.format(name="a")
+
+
+def test_twice_the_transitions_are_twice_the_work_for_each_of_them() -> None:
+    """What one transition makes is known to the later ones, and looked at where it is required."""
+
+    def chain(length: int) -> Task:
+        made = [f"/artifacts/w{place}/{{x}}/outputs/f" for place in range(length + 1)]
+        steps = [operator(f"t/s{n}@1", [made[n]], [made[n + 1]]) for n in range(length)]
+        names = [step.name for step in steps]
+        return task([Exists("/artifacts/no/outputs/f")], [made[0].format(x="a")], steps, names)
+
+    assert unreachable(chain(16))["reachable"][0]["instances"] == [["a"]]
+    assert work(chain(16)) < 5 * work(chain(8))
 
 
 def test_what_comes_first_by_transitions_is_not_taken_if_what_comes_later_is_cheaper() -> None:
