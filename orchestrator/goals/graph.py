@@ -195,6 +195,19 @@ class Graph:
                         entry = (waits.rule.stage, waits.sum, waits.steps, *waits.key, waits)
                         heapq.heappush(heap, entry)
 
+    def spared(self) -> Callable[[str], bool]:
+        """A test: whether each way found leaves a fact that exists, or makes it anew."""
+        over: dict[str, list[Way]] = {}
+        for way in self._every():
+            over.setdefault(way.prefix, []).append(way)
+
+        def is_spared(fact: str) -> bool:
+            return all(
+                fact in way.products for folder in folders(fact) for way in over.get(folder, ())
+            )
+
+        return is_spared
+
     def options(self, fact: str, stage: int) -> list[Way]:
         """The reached ways to make a fact by the end of a stage."""
         return [way for way in self.makers[fact] if way.reached and way.rule.stage <= stage]
@@ -338,6 +351,11 @@ def _objects(
         for each, value in zip(found, column, strict=True):
             each[name] = value
     return found
+
+
+def folders(fact: str) -> list[str]:
+    """What a fact lies in, the write prefixes that would replace it among them."""
+    return [fact[: at + 1] for at, letter in enumerate(fact) if letter == "/"]
 
 
 def _may_be_written(path: str, prefixes: list[Template]) -> bool:

@@ -233,6 +233,33 @@ def test_a_count_that_needs_all_its_facts_is_weighed_with_the_rest() -> None:
     assert document["cost_micro_usd"] == 5
 
 
+@pytest.mark.parametrize("documents", [2, 60])
+def test_what_is_counted_and_overwritten_is_made_up_for(documents: int) -> None:
+    """Both make one folder, so the needed step replaces what was counted."""
+    other = "/artifacts/text/{name}/outputs/other.md"
+    also = operator("doc/other@1", [RAW], [other])
+    facts = [f"/artifacts/raw/d{n:02}.pdf" for n in range(documents)]
+    wants = [Exists(other.format(name="d00")), AtLeast(TEXT, 1)]
+
+    asked = task(wants, [*facts, TEXT.format(name="d00")], [EXTRACT, also])
+    found = plan(asked)
+
+    assert isinstance(found, Plan)
+    assert check(found.document, asked).accepted
+    assert refs(found.document) == ["doc/other@1", "doc/extract@1"]
+    assert found.minimal == (documents == 2)  # forty ways are searched, and no more
+
+
+def test_what_else_could_be_counted_is_not_looked_at_if_enough_stays() -> None:
+    """Found by what the closure would refuse: it would not end."""
+    made = "/artifacts/text/{name}%s/outputs/text.md"
+    grow = operator("t/a@1", [made % ""], [made % "x"])
+    facts = ["/artifacts/raw/a.pdf", TEXT.format(name="b")]
+    wants = [Exists(REPLY.format(name="a")), AtLeast(TEXT, 1)]
+
+    assert len(planned(task(wants, facts, [EXTRACT, CHAT, grow]))["steps"]) == 2
+
+
 @pytest.mark.proves("F-5")
 def test_no_plan_comes_with_all_that_can_be_reached() -> None:
     facts = ["/artifacts/raw/a.pdf", "/artifacts/raw/b.html"]
