@@ -175,6 +175,36 @@ def test_a_wildcard_of_requirements_alone_takes_the_smallest_value_that_exists()
     assert document["steps"][0]["bindings"] == {"k": "b", "name": "a"}
 
 
+@pytest.mark.parametrize("where", ["/artifacts/lib/{v}/", "/artifacts/made/{v}/outputs/"])
+def test_wildcards_that_nobody_shares_are_not_joined_with_each_other(where: str) -> None:
+    """One requirement's values times the other's would be a square, to pick one pair of."""
+    both = operator("t/a@1", [where + "a{p}", where + "b{q}"], ["/artifacts/m/outputs/f"])
+    # What a step could write over is not safe, so all that may be handed over is looked at.
+    other = operator("t/b@1", ["/artifacts/raw/{v}"], ["/artifacts/made/{v}/outputs/g"])
+
+    def library(size: int) -> Task:
+        facts = [where.format(v="v") + f"{kind}{n:03}" for n in range(size) for kind in "ab"]
+        return task([Exists("/artifacts/m/outputs/f")], facts, [both, other])
+
+    found = plan(library(20))
+    assert isinstance(found, Plan)
+    document: Any = found.document
+    assert document["steps"][0]["bindings"] == {"p": "000", "q": "000", "v": "v"}
+    assert work(library(200)) < 3 * work(library(100))
+
+
+def test_requirements_that_share_by_others_alone_are_joined_with_these_first() -> None:
+    ends, pair = ["/artifacts/l/{v}", "/artifacts/r/{w}"], "/artifacts/pair/{v}/{w}"
+    both = operator("t/a@1", [*ends, pair], ["/artifacts/m/outputs/f"])
+
+    def library(size: int) -> Task:
+        facts = [t.format(v=f"{n:03}", w=f"{n:03}") for n in range(size) for t in (*ends, pair)]
+        return task([Exists("/artifacts/m/outputs/f")], facts, [both])
+
+    assert planned(library(20))["steps"][0]["bindings"] == {"v": "000", "w": "000"}
+    assert work(library(200)) < 3 * work(library(100))
+
+
 def test_transitions_fix_what_is_used_and_in_which_order() -> None:
     cheap = operator("llm/chat@2", [TEXT], [REPLY], cost=0)
     operators = [EXTRACT, CHAT, cheap]
