@@ -1,8 +1,9 @@
 """Which ways to take: the cheapest set that makes all that is needed.
 
 Costs add up, a way that serves two is paid once, and of two sets that cost the same the one with
-fewer steps is taken, then the one that comes first in the order of ways. In general this is set
-cover, so what is done depends on the size:
+fewer steps is taken. What is still alike is settled by the keys of ways: by those of the whole set
+in a search, by that of each fact's maker in sums. In general this is set cover, so what is done
+depends on the size:
 
 - What only one way makes is taken; likewise what one way makes at least as well as every other.
 - What is left falls into parts that share nothing. A part whose ways form a tree is solved exactly

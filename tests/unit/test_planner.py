@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from types import FrameType
@@ -150,6 +151,19 @@ def test_a_step_that_is_needed_anyway_makes_a_dearer_way_the_cheaper_one() -> No
     wants = [Exists("/artifacts/a/outputs/f"), Exists("/artifacts/b/outputs/f")]
 
     assert planned(task(wants, [], [base, on_base, alone]))["cost_micro_usd"] == 5
+
+
+def test_of_plans_that_cost_the_same_one_is_taken_whatever_the_order_of_operators() -> None:
+    """The maker's name settles it, though the other set comes first by its write prefixes."""
+    goal, *sources = (f"/artifacts/{name}/outputs/f" for name in "gyz")
+    operators = [
+        operator("t/a@1", [sources[1]], [goal]),
+        operator("t/b@1", [sources[0]], [goal]),
+        *(operator(f"t/{source[11]}@1", [], [source]) for source in sources),
+    ]
+
+    for listed in itertools.permutations(operators):
+        assert refs(planned(task([Exists(goal)], [], listed))) == ["t/z@1", "t/a@1"]
 
 
 def test_requirements_join_on_the_names_they_share() -> None:
