@@ -367,6 +367,18 @@ def test_values_that_make_no_path_of_a_world_make_no_step() -> None:
     assert certificate["reachable"][0]["instances"] == [["a"]]
 
 
+@pytest.mark.parametrize("last", ["\ud7ff", "\U0010ffff"])
+def test_a_template_may_end_in_any_character_before_its_wildcard(last: str) -> None:
+    """No character comes behind the last one, and none that is text behind the other."""
+    of_last = operator("t/a@1", [f"/artifacts/raw/{last}{{x}}"], ["/artifacts/p/{x}/outputs/f"])
+    facts = ["/artifacts/raw/a", f"/artifacts/raw/{last}", f"/artifacts/raw/{last}a"]
+    facts += ["/artifacts/raw/\ue000", "/artifacts/s/a"]
+    wants = [AtLeast("/artifacts/p/{x}/outputs/f", 1), AtLeast(f"/artifacts/raw/{last}{{x}}", 1)]
+
+    assert planned(task(wants, facts, [of_last]))["steps"][0]["bindings"] == {"x": "a"}
+    assert unreachable(task([AtLeast("/artifacts/p/{x}/outputs/f", 2)], facts, [of_last]))
+
+
 @pytest.mark.parametrize(
     ("reason", "requires", "produces"),
     [
