@@ -1,7 +1,8 @@
 """All that can ever exist: the facts of a world, closed under its operators.
 
 Overwriting is left out of account, so nothing that some plan could reach is missing. Each new fact
-is joined once with what came before it (semi-naive evaluation), a transition after the other.
+is joined once with what came before it (semi-naive evaluation), a transition after the other; what
+a later transition requires waits for its turn.
 """
 
 from __future__ import annotations
@@ -42,29 +43,38 @@ class Closure:
             for rule in rules
             for place, product in enumerate(rule.produces)
         }
-        history: list[tuple[int, int, str]] = []
-        for stage in sorted({rule.stage for rule in rules}):
-            fresh = list(history)
+        waiting: dict[int, list[tuple[_Join, int, str]]] = {
+            stage: [] for stage in sorted({rule.stage for rule in rules})
+        }
+        for stage, earlier in waiting.items():
+            fresh: list[tuple[int, int, str]] = []
             for join in joins:
                 if join.rule.stage == stage:
                     for values in join.over(task.facts):
                         fresh += self._run(task, join.rule, values)
+            for join, wanted, path in earlier:
+                fresh += self._take(task, join, wanted, path)
             while fresh:
-                product = fresh.pop()
-                history.append(product)
-                index, place, path = product
+                index, place, path = fresh.pop()
                 for join, wanted in consumers[index, place]:
-                    if join.rule.stage != stage:
-                        continue
-                    row = join.rule.requires[wanted].match(path)
-                    if row is not None:
-                        for values in join.add(wanted, row):
-                            fresh += self._run(task, join.rule, values)
+                    if join.rule.stage == stage:
+                        fresh += self._take(task, join, wanted, path)
+                    elif join.rule.stage > stage:
+                        waiting[join.rule.stage].append((join, wanted, path))
 
     def matches(self, template: Template) -> list[tuple[str, Values]]:
         """The derived facts that match, in order, each with its values."""
         found = [(path, template.match(path)) for path in self.derived]
         return sorted((path, values) for path, values in found if values is not None)
+
+    def _take(self, task: Task, join: _Join, wanted: int, path: str) -> list[tuple[int, int, str]]:
+        """Join what was made with what came before it; return what that adds."""
+        new: list[tuple[int, int, str]] = []
+        row = join.rule.requires[wanted].match(path)
+        if row is not None:
+            for values in join.add(wanted, row):
+                new += self._run(task, join.rule, values)
+        return new
 
     def _run(self, task: Task, rule: Rule, values: Values) -> list[tuple[int, int, str]]:
         """Note an instance; return its new facts, each with the product that it is."""

@@ -149,8 +149,10 @@ class Facts:
 
     def starting(self, lead: str) -> list[str]:
         """The paths that start with a text that is not empty, in order."""
-        beyond = lead[:-1] + chr(ord(lead[-1]) + 1)
-        return self.sorted[bisect_left(self.sorted, lead) : bisect_left(self.sorted, beyond)]
+        first = bisect_left(self.sorted, lead)
+        # Those that start with it stand together. The last character has no next to look for.
+        beyond = bisect_left(self.sorted, 1, first, key=lambda path: not path.startswith(lead))
+        return self.sorted[first:beyond]
 
 
 class Exists(_Value):

@@ -195,6 +195,19 @@ class Graph:
                         entry = (waits.rule.stage, waits.sum, waits.steps, *waits.key, waits)
                         heapq.heappush(heap, entry)
 
+    def spared(self) -> Callable[[str], bool]:
+        """A test: whether each way found leaves a fact that exists, or makes it anew."""
+        over: dict[str, list[Way]] = {}
+        for way in self._every():
+            over.setdefault(way.prefix, []).append(way)
+
+        def is_spared(fact: str) -> bool:
+            return all(
+                fact in way.products for folder in folders(fact) for way in over.get(folder, ())
+            )
+
+        return is_spared
+
     def options(self, fact: str, stage: int) -> list[Way]:
         """The reached ways to make a fact by the end of a stage."""
         return [way for way in self.makers[fact] if way.reached and way.rule.stage <= stage]
@@ -299,34 +312,68 @@ class _Table:
     def _grouped(
         self, accepts: Callable[[str], bool], *, derived: bool
     ) -> dict[Values, list[_Choice]]:
-        """Join the group's requirements over the facts; key the rows by what products bind."""
+        """Join the group's requirements over the facts; key the best rows by what products bind.
+
+        The requirement that shares most with what is bound comes next. What neither a product nor a
+        requirement still to come asks for is decided by the order alone, so that wildcards that
+        nobody shares are never joined with each other.
+        """
+        names = {place: {*self._rule.requires[place].names} for place in self._group}
         rows: list[_Row] = [({}, {})]
         bound: set[str] = set()
-        for place in self._group:
-            template = self._rule.requires[place]
-            found = [each for each in template.matches(self._task.facts) if accepts(each[0])]
-            if derived:
-                found += self._closure().matches(template)
-            shared = [name for name in template.names if name in bound]
-            index: dict[Values, list[tuple[str, dict[str, str]]]] = {}
-            for path, values in found:
-                named = dict(zip(template.names, values, strict=True))
-                index.setdefault(tuple(named[name] for name in shared), []).append((path, named))
+        left = list(self._group)
+        while left:
+            place = max(left, key=lambda each: (len(bound & names[each]), -each))
+            left.remove(place)
+            asked = {*self._bound}.union(*(names[each] for each in left))
+            found = self._matches(place, accepts, derived=derived)
+            shared = sorted(names[place] & bound)
+            index: dict[Values, list[_Row]] = {}
+            for each in self._best(found, sorted(names[place] & (bound | asked))):
+                index.setdefault(tuple(each[0][name] for name in shared), []).append(each)
             rows = [
-                (row | named, handed | {place: path})
+                (row | named, handed | taken)
                 for row, handed in rows
-                for path, named in index.get(tuple(row[name] for name in shared), ())
+                for named, taken in index.get(tuple(row[name] for name in shared), ())
             ]
-            bound.update(template.names)
+            bound |= names[place]
+            rows = self._best(rows, sorted(bound & asked))
         table: dict[Values, list[_Choice]] = {}
         for row, handed in rows:
-            own = tuple(sorted((name, row[name]) for name in row.keys() - {*self._bound}))
             key = tuple(row[name] for name in self._bound)
-            table.setdefault(key, []).append((own, tuple(handed.items())))
-        facts = self._task.facts
-        for listed in table.values():
-            listed.sort(key=lambda row: (sum(path not in facts for _, path in row[1]), row[0]))
+            table.setdefault(key, []).append((self._own(row), tuple(handed.items())))
         return table
+
+    def _matches(self, place: int, accepts: Callable[[str], bool], *, derived: bool) -> list[_Row]:
+        """What one requirement can be handed."""
+        template = self._rule.requires[place]
+        found = [each for each in template.matches(self._task.facts) if accepts(each[0])]
+        if derived:
+            found += self._closure().matches(template)
+        return [
+            (dict(zip(template.names, values, strict=True)), {place: path})
+            for path, values in found
+        ]
+
+    def _best(self, rows: list[_Row], names: list[str]) -> list[_Row]:
+        """Of rows that are alike in some names the first, in order: what exists before the rest.
+
+        Whatever is joined to rows alike in all that it shares leaves them in the same order. One
+        more than may be ways is kept, which tells that some were left out.
+        """
+
+        def rank(row: _Row) -> tuple[int, tuple[tuple[str, str], ...]]:
+            return sum(path not in self._task.facts for path in row[1].values()), self._own(row[0])
+
+        alike: dict[Values, list[_Row]] = {}
+        for row in rows:
+            alike.setdefault(tuple(row[0][name] for name in names), []).append(row)
+        kept = (heapq.nsmallest(VALUES_MAX + 1, listed, key=rank) for listed in alike.values())
+        return list(itertools.chain.from_iterable(kept))
+
+    def _own(self, row: dict[str, str]) -> tuple[tuple[str, str], ...]:
+        """What a row binds and products do not, in order."""
+        return tuple(sorted((name, row[name]) for name in row.keys() - {*self._bound}))
 
 
 def _objects(
@@ -338,6 +385,11 @@ def _objects(
         for each, value in zip(found, column, strict=True):
             each[name] = value
     return found
+
+
+def folders(fact: str) -> list[str]:
+    """What a fact lies in, the write prefixes that would replace it among them."""
+    return [fact[: at + 1] for at, letter in enumerate(fact) if letter == "/"]
 
 
 def _may_be_written(path: str, prefixes: list[Template]) -> bool:

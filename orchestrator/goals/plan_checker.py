@@ -141,9 +141,9 @@ class _Pattern:
 
     def among(self, listed: list[str]) -> list[dict[str, str]]:
         """The matches in a sorted list."""
-        beyond = self.lead[:-1] + chr(ord(self.lead[-1]) + 1)
-        found = listed[bisect_left(listed, self.lead) : bisect_left(listed, beyond)]
-        return [values for path in found if (values := self.match(path)) is not None]
+        first = bisect_left(listed, self.lead)
+        beyond = bisect_left(listed, 1, first, key=lambda path: not path.startswith(self.lead))
+        return [values for path in listed[first:beyond] if (values := self.match(path)) is not None]
 
 
 class _Effects:

@@ -19,6 +19,7 @@ from orchestrator.goals.domain import (
     NO_PLAN_SCHEMA,
     PLAN_SCHEMA,
     WORLD,
+    AtLeast,
     Exists,
     ForEach,
     Task,
@@ -104,6 +105,8 @@ def _plan(task: Task) -> Answer:
     graph.explore(_alike(aims).items())
     if (forced := _forced(graph, aims)) is not None:
         return Plan(_plan_document(task, aims, forced), minimal=not graph.capped)
+    while widened := _widened(graph, aims):
+        graph.explore(_alike(widened).items())
     graph.settle()
     if (found := _unreached(graph, aims)) is not None:
         return found
@@ -133,6 +136,17 @@ def _forced(graph: Graph, aims: list[_Aim]) -> Arrangement | None:
     return arranged
 
 
+def _widened(graph: Graph, aims: list[_Aim]) -> list[_Aim]:
+    """The counts that steps could leave short, each once: with all that could ever be counted."""
+    short = [aim for aim in aims if not aim.is_wide]
+    if short:
+        spared = graph.spared()
+        short = [aim for aim in short if sum(map(spared, aim.facts)) < (aim.count or 0)]
+    for aim in short:
+        aim.widen(graph)
+    return short
+
+
 def _alike(aims: list[_Aim]) -> dict[Segments, list[str]]:
     """The facts of all aims by the segments that they have."""
     alike: dict[Segments, list[str]] = {}
@@ -159,13 +173,15 @@ class _Aim:
         segments: What each of its facts matches.
         facts: The facts that must exist, or of which enough must; sorted.
         count: How many are enough, if not all.
+        is_wide: Whether the facts are all that there can ever be, and not what exists of them.
     """
 
-    __slots__ = ("count", "facts", "segments", "want")
+    __slots__ = ("count", "facts", "is_wide", "segments", "want")
 
     def __init__(self, graph: Graph, want: Want) -> None:
         self.want = want
         self.count: int | None = None
+        self.is_wide = True
         facts = graph.task.facts
         if isinstance(want, Exists):
             self.segments = resembling(want.path)
@@ -180,9 +196,16 @@ class _Aim:
         else:
             self.count = want.count
             self.facts = [path for path, _ in template.matches(facts)]
+            self.is_wide = False
             if len(self.facts) < want.count:
-                derived = graph.closure().matches(template)
-                self.facts = sorted([*self.facts, *(path for path, _ in derived)])
+                self.widen(graph)
+
+    def widen(self, graph: Graph) -> None:
+        """Take up what can be derived besides what exists, of a count."""
+        assert isinstance(self.want, AtLeast)
+        derived = graph.closure().matches(Template(self.want.template))
+        self.facts = sorted([*self.facts, *(path for path, _ in derived)])
+        self.is_wide = True
 
 
 def _unreached(graph: Graph, aims: list[_Aim]) -> Answer | None:

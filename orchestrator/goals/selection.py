@@ -1,8 +1,9 @@
 """Which ways to take: the cheapest set that makes all that is needed.
 
 Costs add up, a way that serves two is paid once, and of two sets that cost the same the one with
-fewer steps is taken, then the one that comes first in the order of ways. In general this is set
-cover, so what is done depends on the size:
+fewer steps is taken. What is still alike is settled by the keys of ways: by those of the whole set
+in a search, by that of each fact's maker in sums. In general this is set cover, so what is done
+depends on the size:
 
 - What only one way makes is taken; likewise what one way makes at least as well as every other.
 - What is left falls into parts that share nothing. A part whose ways form a tree is solved exactly
@@ -19,7 +20,7 @@ from collections.abc import Iterable
 
 from orchestrator.goals.arrangement import Arrangement, ConflictError
 from orchestrator.goals.domain import Task
-from orchestrator.goals.graph import Graph, Way
+from orchestrator.goals.graph import Graph, Way, folders
 
 PART_MAX = 40  # ways; a search is at most that deep
 NODES_MAX = 100_000  # of all searches for one plan together
@@ -94,17 +95,19 @@ class _Budget:
 class _Chosen:
     """Ways that were taken so far, and what they make."""
 
-    __slots__ = ("graph", "log", "made", "ways")
+    __slots__ = ("_prefixes", "graph", "log", "made", "ways")
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.log: list[str] = []
         self.ways: dict[Way, None] = {}
         self.made: dict[str, Way] = {}
+        self._prefixes: set[str] = set()
 
     def take(self, way: Way) -> list[tuple[str, int]]:
         """Take a way; return what it needs that is not there, and by the end of which stage."""
         self.ways[way] = None
+        self._prefixes.add(way.prefix)
         for fact in way.products:
             self.made[fact] = way
         self.log += way.products
@@ -114,6 +117,10 @@ class _Chosen:
             for need in way.requires
             if need not in facts and need not in made
         ]
+
+    def keeps(self, fact: str) -> bool:
+        """Whether a fact exists, and no taken way writes over it."""
+        return fact in self.graph.task.facts and self._prefixes.isdisjoint(folders(fact))
 
     def force(self, needs: Iterable[tuple[str, int]]) -> dict[str, int]:
         """Take what leaves no choice; return the needs that leave one, with their stages."""
@@ -241,7 +248,7 @@ def _fill_counts(chosen: _Chosen, needs: Needs, last: int) -> bool:
     free = False
     for count, candidates in needs.counts:
         counted = set(candidates)
-        have = sum(fact in facts or fact in chosen.made for fact in candidates)
+        have = sum(fact in chosen.made or chosen.keeps(fact) for fact in candidates)
         if have >= count:
             continue
         left = [fact for fact in candidates if fact in graph.best and fact not in chosen.made]
@@ -276,7 +283,7 @@ def _justified(chosen: _Chosen, needs: Needs) -> list[Way]:
     use(needs.facts)
     for count, candidates in needs.counts:
         counted = set(candidates)
-        have = sum(fact in facts or made.get(fact) in used for fact in candidates)
+        have = sum(made.get(fact) in used or chosen.keeps(fact) for fact in candidates)
         for fact in candidates:
             if have >= count:
                 break

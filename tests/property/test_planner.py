@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import assume, event, given, note, settings
+from hypothesis import assume, event, example, given, note, settings
 from hypothesis import strategies as st
 
 from orchestrator.goals.domain import (
@@ -126,12 +126,36 @@ def tasks(draw: st.DrawFn) -> Task:
     return task
 
 
+def overwritten_count() -> Task:
+    """What is counted exists, until a step that is needed writes over it."""
+    text, other = (f"/artifacts/text/{{n}}/outputs/{name}.md" for name in ("text", "other"))
+    declared = [
+        Operator(
+            ref=ref,
+            requires=(("i", "/artifacts/raw/{n}.pdf"),),
+            produces=(product,),
+            cost_micro_usd=1,
+            time_ms=1,
+        )
+        for ref, product in zip(REFS, (text, other), strict=False)
+    ]
+    raw = ["/artifacts/raw/a.pdf", "/artifacts/raw/b.pdf"]
+    return Task(
+        goal="g",
+        head=HEAD,
+        operators=declared,
+        facts=[*raw, text.replace("{n}", "a")],
+        wants=[Exists(other.replace("{n}", "a")), AtLeast(text, 1)],
+    )
+
+
 wide = settings(searched, max_examples=1_000)
 
 
 @pytest.mark.proves("WL-7", "F-5")
 @wide
 @given(tasks())
+@example(overwritten_count())
 def test_trying_everything_finds_no_other_answer_and_no_cheaper_plan(task: Task) -> None:
     try:
         expected = Answer(task, NAMES)
@@ -157,6 +181,7 @@ def test_trying_everything_finds_no_other_answer_and_no_cheaper_plan(task: Task)
 @pytest.mark.proves("WL-7", "F-5")
 @wide
 @given(tasks())
+@example(overwritten_count())
 def test_the_checker_accepts_every_answer(task: Task) -> None:
     found = plan(task)
 

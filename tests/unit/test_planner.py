@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -40,6 +44,25 @@ def refused(asked: Task) -> str:
     found = plan(asked)
     assert isinstance(found, Refused)
     return found.reason
+
+
+def work(asked: Task) -> int:
+    """How many lines planning runs through, which is the same on a slow machine and a fast one."""
+    ours = str(Path(closure.__file__).parent)
+    lines = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401 - itself
+        nonlocal lines
+        lines += event == "line"
+        return trace if frame.f_code.co_filename.startswith(ours) else None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        plan(asked)
+    finally:
+        sys.settrace(before)
+    return lines
 
 
 @pytest.mark.proves("WL-7")
@@ -130,6 +153,19 @@ def test_a_step_that_is_needed_anyway_makes_a_dearer_way_the_cheaper_one() -> No
     assert planned(task(wants, [], [base, on_base, alone]))["cost_micro_usd"] == 5
 
 
+def test_of_plans_that_cost_the_same_one_is_taken_whatever_the_order_of_operators() -> None:
+    """The maker's name settles it, though the other set comes first by its write prefixes."""
+    goal, *sources = (f"/artifacts/{name}/outputs/f" for name in "gyz")
+    operators = [
+        operator("t/a@1", [sources[1]], [goal]),
+        operator("t/b@1", [sources[0]], [goal]),
+        *(operator(f"t/{source[11]}@1", [], [source]) for source in sources),
+    ]
+
+    for listed in itertools.permutations(operators):
+        assert refs(planned(task([Exists(goal)], [], listed))) == ["t/z@1", "t/a@1"]
+
+
 def test_requirements_join_on_the_names_they_share() -> None:
     pair = operator(
         "t/pair@1", ["/artifacts/l/{x}", "/artifacts/r/{x}/{y}"], ["/artifacts/p/{x}/{y}/outputs/f"]
@@ -153,6 +189,36 @@ def test_a_wildcard_of_requirements_alone_takes_the_smallest_value_that_exists()
     assert document["steps"][0]["bindings"] == {"k": "b", "name": "a"}
 
 
+@pytest.mark.parametrize("where", ["/artifacts/lib/{v}/", "/artifacts/made/{v}/outputs/"])
+def test_wildcards_that_nobody_shares_are_not_joined_with_each_other(where: str) -> None:
+    """One requirement's values times the other's would be a square, to pick one pair of."""
+    both = operator("t/a@1", [where + "a{p}", where + "b{q}"], ["/artifacts/m/outputs/f"])
+    # What a step could write over is not safe, so all that may be handed over is looked at.
+    other = operator("t/b@1", ["/artifacts/raw/{v}"], ["/artifacts/made/{v}/outputs/g"])
+
+    def library(size: int) -> Task:
+        facts = [where.format(v="v") + f"{kind}{n:03}" for n in range(size) for kind in "ab"]
+        return task([Exists("/artifacts/m/outputs/f")], facts, [both, other])
+
+    found = plan(library(20))
+    assert isinstance(found, Plan)
+    document: Any = found.document
+    assert document["steps"][0]["bindings"] == {"p": "000", "q": "000", "v": "v"}
+    assert work(library(200)) < 3 * work(library(100))
+
+
+def test_requirements_that_share_by_others_alone_are_joined_with_these_first() -> None:
+    ends, pair = ["/artifacts/l/{v}", "/artifacts/r/{w}"], "/artifacts/pair/{v}/{w}"
+    both = operator("t/a@1", [*ends, pair], ["/artifacts/m/outputs/f"])
+
+    def library(size: int) -> Task:
+        facts = [t.format(v=f"{n:03}", w=f"{n:03}") for n in range(size) for t in (*ends, pair)]
+        return task([Exists("/artifacts/m/outputs/f")], facts, [both])
+
+    assert planned(library(20))["steps"][0]["bindings"] == {"v": "000", "w": "000"}
+    assert work(library(200)) < 3 * work(library(100))
+
+
 def test_transitions_fix_what_is_used_and_in_which_order() -> None:
     cheap = operator("llm/chat@2", [TEXT], [REPLY], cost=0)
     operators = [EXTRACT, CHAT, cheap]
@@ -163,6 +229,19 @@ def test_transitions_fix_what_is_used_and_in_which_order() -> None:
     assert document["transitions"] == ["doc/extract@1", "llm/chat@1"]
     backward = unreachable(task(operators=operators, transitions=["llm/chat@1", "doc/extract@1"]))
     assert backward["missing"] == REPLY.format(name="a")
+
+
+def test_twice_the_transitions_are_twice_the_work_for_each_of_them() -> None:
+    """What one transition makes is known to the later ones, and looked at where it is required."""
+
+    def chain(length: int) -> Task:
+        made = [f"/artifacts/w{place}/{{x}}/outputs/f" for place in range(length + 1)]
+        steps = [operator(f"t/s{n}@1", [made[n]], [made[n + 1]]) for n in range(length)]
+        names = [step.name for step in steps]
+        return task([Exists("/artifacts/no/outputs/f")], [made[0].format(x="a")], steps, names)
+
+    assert unreachable(chain(16))["reachable"][0]["instances"] == [["a"]]
+    assert work(chain(16)) < 5 * work(chain(8))
 
 
 def test_what_comes_first_by_transitions_is_not_taken_if_what_comes_later_is_cheaper() -> None:
@@ -196,6 +275,33 @@ def test_a_count_that_needs_all_its_facts_is_weighed_with_the_rest() -> None:
     document = planned(task(wants, ["/artifacts/raw/b"], [of_raw, of_any]))
 
     assert document["cost_micro_usd"] == 5
+
+
+@pytest.mark.parametrize("documents", [2, 60])
+def test_what_is_counted_and_overwritten_is_made_up_for(documents: int) -> None:
+    """Both make one folder, so the needed step replaces what was counted."""
+    other = "/artifacts/text/{name}/outputs/other.md"
+    also = operator("doc/other@1", [RAW], [other])
+    facts = [f"/artifacts/raw/d{n:02}.pdf" for n in range(documents)]
+    wants = [Exists(other.format(name="d00")), AtLeast(TEXT, 1)]
+
+    asked = task(wants, [*facts, TEXT.format(name="d00")], [EXTRACT, also])
+    found = plan(asked)
+
+    assert isinstance(found, Plan)
+    assert check(found.document, asked).accepted
+    assert refs(found.document) == ["doc/other@1", "doc/extract@1"]
+    assert found.minimal == (documents == 2)  # forty ways are searched, and no more
+
+
+def test_what_else_could_be_counted_is_not_looked_at_if_enough_stays() -> None:
+    """Found by what the closure would refuse: it would not end."""
+    made = "/artifacts/text/{name}%s/outputs/text.md"
+    grow = operator("t/a@1", [made % ""], [made % "x"])
+    facts = ["/artifacts/raw/a.pdf", TEXT.format(name="b")]
+    wants = [Exists(REPLY.format(name="a")), AtLeast(TEXT, 1)]
+
+    assert len(planned(task(wants, facts, [EXTRACT, CHAT, grow]))["steps"]) == 2
 
 
 @pytest.mark.proves("F-5")
@@ -259,6 +365,18 @@ def test_values_that_make_no_path_of_a_world_make_no_step() -> None:
     )
 
     assert certificate["reachable"][0]["instances"] == [["a"]]
+
+
+@pytest.mark.parametrize("last", ["\ud7ff", "\U0010ffff"])
+def test_a_template_may_end_in_any_character_before_its_wildcard(last: str) -> None:
+    """No character comes behind the last one, and none that is text behind the other."""
+    of_last = operator("t/a@1", [f"/artifacts/raw/{last}{{x}}"], ["/artifacts/p/{x}/outputs/f"])
+    facts = ["/artifacts/raw/a", f"/artifacts/raw/{last}", f"/artifacts/raw/{last}a"]
+    facts += ["/artifacts/raw/\ue000", "/artifacts/s/a"]
+    wants = [AtLeast("/artifacts/p/{x}/outputs/f", 1), AtLeast(f"/artifacts/raw/{last}{{x}}", 1)]
+
+    assert planned(task(wants, facts, [of_last]))["steps"][0]["bindings"] == {"x": "a"}
+    assert unreachable(task([AtLeast("/artifacts/p/{x}/outputs/f", 2)], facts, [of_last]))
 
 
 @pytest.mark.parametrize(
