@@ -87,7 +87,7 @@ class Setting:
         self._starting = _thread.allocate_lock()
 
     def session(self) -> Session:
-        """The one way to Modal, opened when it is first needed.
+        """The one way to Modal, opened when it is first needed, and anew once it is gone.
 
         Raises:
             ContractError: ``ERR_MODAL_LOOKUP``: ``no_credentials`` or ``unreachable``.
@@ -95,6 +95,8 @@ class Setting:
         from orchestrator.modal.session import Session  # local runs do without it
 
         with self._starting:
+            if self._session is not None and self._session.has_ended:
+                self.close()
             if self._session is None:
                 self._session = (self._connect or Session)(self.environ)
             return self._session

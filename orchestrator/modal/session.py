@@ -196,6 +196,11 @@ class Session:
         """Of the process."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone, so that nothing can be asked of it any more."""
+        return self._ended
+
     def ask(
         self, op: str, document: dict[str, Json], body: bytes = b"", *, within_s: int
     ) -> Ticket:

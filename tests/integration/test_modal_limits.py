@@ -384,3 +384,28 @@ def test_a_process_that_is_stuck_is_ended(
     os.kill(work.session.pid, signal.SIGSTOP)
 
     assert work.run("stuck") == LATE
+
+
+def test_a_process_that_is_gone_is_followed_by_another(plane: Plane, tmp_path: Path) -> None:
+    stop = Stop()
+    setting = Setting(
+        world=str(tmp_path / "world"),
+        processors_folder=str(ROOT / "tests/fixtures/processors"),
+        environ=environ(plane),
+        stop=stop,
+        debug=False,
+    )
+    first = setting.session()
+    assert setting.session() is first
+    os.kill(first.pid, signal.SIGKILL)
+    with pytest.raises(ContractError):
+        answer(first.ask("lookup", NOWHERE, within_s=100))
+    assert first.has_ended
+
+    with pytest.raises(ContractError) as caught:
+        answer(setting.session().ask("lookup", NOWHERE, within_s=100))
+
+    assert caught.value.code == "ERR_MODAL_LOOKUP"  # what the other process says
+    assert not Path(f"/proc/{first.pid}").exists()
+    setting.close()
+    stop.close()
