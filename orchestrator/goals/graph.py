@@ -368,7 +368,10 @@ class _Table:
         alike: dict[Values, list[_Row]] = {}
         for row in rows:
             alike.setdefault(tuple(row[0][name] for name in names), []).append(row)
-        kept = (heapq.nsmallest(VALUES_MAX + 1, listed, key=rank) for listed in alike.values())
+        kept = (
+            listed if len(listed) == 1 else heapq.nsmallest(VALUES_MAX + 1, listed, key=rank)
+            for listed in alike.values()
+        )
         return list(itertools.chain.from_iterable(kept))
 
     def _own(self, row: dict[str, str]) -> tuple[tuple[str, str], ...]:
