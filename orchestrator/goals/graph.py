@@ -4,7 +4,8 @@ A *way* is an instance of an operator, with the facts that it would be handed. T
 way to make each fact that is wanted or required, but for two things that would only make it large:
 
 - A wildcard that only requirements have takes the smallest value that exists and that no step could
-  overwrite. Where there is none, up to ``VALUES_MAX`` values are ways of their own.
+  overwrite. Where there is none, up to ``VALUES_MAX`` values are ways of their own, and fewer of
+  each where several wildcards would make more than ``CHOICES_MAX`` ways together.
 - What exists is not made anew for its own sake.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Iterable, ValuesView
 
 from orchestrator.goals import domain
@@ -19,9 +21,12 @@ from orchestrator.goals.closure import Closure, UnboundedError
 from orchestrator.goals.domain import Task
 from orchestrator.goals.patterns import Rule, Segments, Template, Values
 
-VALUES_MAX = 8  # ways that differ in existential wildcards alone
+VALUES_MAX = 8  # ways that differ in one existential wildcard alone
+CHOICES_MAX = 512  # ways that differ in existential wildcards alone
 WAYS_MAX = 1_000_000
 SUM_MAX = 2**62  # sums of shared costs double with each level; beyond this they are all alike
+
+_NONE: frozenset[str] = frozenset()
 
 type Makers = list[tuple[Rule, Template]]
 
@@ -88,7 +93,7 @@ class Graph:
         makers: For each fact in question, the ways that make it, in order.
         several: The facts that more than one way makes.
         best: For each fact that can exist, the way with the smallest sum of costs.
-        capped: Whether ``VALUES_MAX`` left ways out.
+        capped: Whether these limits left ways out.
     """
 
     __slots__ = (
@@ -161,16 +166,19 @@ class Graph:
                 ways = (*before, *(way for way in ways if way not in before))
             makers[fact] = ways
 
-    def settle(self) -> None:
+    def settle(self, kept: Iterable[str]) -> None:
         """Find what can be reached, cheapest first (Knuth's generalisation of Dijkstra).
 
         Costs of what two requirements share count twice, so sums are an estimate; which ways are
         reached is exact.
+
+        Args:
+            kept: What exists and has to in the end.
         """
         facts, best, makers = self.task.facts, self.best, self.makers
         waiting: dict[str, list[Way]] = {}
         heap: list[tuple[int, int, int, str, str, tuple[tuple[str, str], ...], Way]] = []
-        for way in self._every():
+        for way in self._sparing(kept):
             way.missing, way.sum, way.steps = 0, way.rule.operator.cost_micro_usd, 1
             for need in way.requires if len(way.requires) == 1 else dict.fromkeys(way.requires):
                 if need not in facts:
@@ -226,6 +234,19 @@ class Graph:
         chain = itertools.chain.from_iterable
         return list(chain(chain(known.values() for known in self._instances)))
 
+    def _sparing(self, kept: Iterable[str]) -> list[Way]:
+        """The ways that write over nothing that has to stay, unless they make it anew.
+
+        No other is in any plan: who else made it anew would write to the same place.
+        """
+        over: dict[str, set[str]] = {}
+        for fact in kept:
+            for folder in folders(fact):
+                over.setdefault(folder, set()).add(fact)
+        if not over:
+            return self._every()
+        return [way for way in self._every() if over.get(way.prefix, _NONE).issubset(way.products)]
+
     def _producers(self, segments: Segments) -> Makers:
         return [
             (rule, product)
@@ -251,6 +272,9 @@ class Graph:
         rows = zip(found, bindings, prefixes, inputs, products, strict=True)
         for values, named, prefix, fixed, facts in rows:
             choices = [table.choices(named) for table in tables]
+            while math.prod(map(len, choices)) > CHOICES_MAX:
+                max(choices, key=len).pop()
+                self.capped = True
             several = []
             for picked in itertools.product(*choices):
                 own_ = tuple(sorted(pair for pairs, _ in picked for pair in pairs))

@@ -107,7 +107,7 @@ def _plan(task: Task) -> Answer:
         return Plan(_plan_document(task, aims, forced), minimal=not graph.capped)
     while widened := _widened(graph, aims):
         graph.explore(_alike(widened).items())
-    graph.settle()
+    graph.settle(_kept(task, aims))
     if (found := _unreached(graph, aims)) is not None:
         return found
     selection = select(graph, _needs(aims))
@@ -208,20 +208,40 @@ class _Aim:
         self.is_wide = True
 
 
+def _kept(task: Task, aims: list[_Aim]) -> list[str]:
+    """What exists and has to in the end, by its name."""
+    return [
+        fact
+        for aim in aims
+        if aim.count is None or aim.count == len(aim.facts)
+        for fact in aim.facts
+        if fact in task.facts
+    ]
+
+
 def _unreached(graph: Graph, aims: list[_Aim]) -> Answer | None:
-    """The certificate for the first want that cannot be reached, if there is one."""
-    facts = graph.task.facts
+    """The certificate for the first want that cannot be reached, if there is one.
+
+    Without one, what says that a want is reached by no way that may be taken.
+    """
+    facts, refused = graph.task.facts, None
     for aim in aims:
-        if aim.count is not None:
-            if len(aim.facts) < aim.count:
-                return NoPlan(_no_plan_document(graph, aim.want, None))
+        if aim.count is not None and len(aim.facts) < aim.count:
+            return NoPlan(_no_plan_document(graph, aim.want, None))
+        lacking = [fact for fact in aim.facts if fact not in facts and fact not in graph.best]
+        if len(lacking) <= len(aim.facts) - (aim.count or len(aim.facts)):
             continue
-        for fact in aim.facts:
-            if fact not in facts and fact not in graph.best:
-                if fact in graph.closure().derived:
-                    return Refused("undecided", f"too many ways lead to {fact} to try them all")
+        for fact in lacking if aim.count is None else ():
+            if fact not in graph.closure().derived:
                 return NoPlan(_no_plan_document(graph, aim.want, fact))
-    return None
+        refused = refused or _undecided(graph, lacking[0])
+    return refused
+
+
+def _undecided(graph: Graph, fact: str) -> Refused:
+    if graph.capped:
+        return Refused("undecided", f"too many ways lead to {fact} to try them all")
+    return Refused("overwritten", f"every way to {fact} writes over what has to stay")
 
 
 def _plan_document(task: Task, aims: list[_Aim], arranged: Arrangement) -> dict[str, Json]:

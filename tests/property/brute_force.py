@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable
 
 from orchestrator.goals.domain import AtLeast, Exists, Operator, Task, Want
 from processors.protocol.canonical import Json
@@ -43,10 +44,8 @@ class Answer:
     def __init__(self, task: Task, names: str) -> None:
         facts = set(task.facts)
         steps, closed = reached(task, facts, names)
-        targets, counts = _wanted(task)
-        self.reachable = targets <= closed and all(
-            sum(_matches(template, fact) for fact in closed) >= count for template, count in counts
-        )
+        targets, counts = _wanted(task, task.wants)
+        self.reachable = _are_among(targets, counts, closed)
         self.best: tuple[int, int] | None = None
         if not self.reachable:
             return
@@ -82,10 +81,22 @@ def reached(task: Task, facts: set[str], names: str) -> tuple[list[Step], set[st
     return taken, closed
 
 
-def _wanted(task: Task) -> tuple[set[str], list[tuple[str, int]]]:
+def is_reachable(task: Task, want: Want, names: str) -> bool:
+    """Whether one want holds when nothing is ever overwritten."""
+    _, closed = reached(task, set(task.facts), names)
+    return _are_among(*_wanted(task, [want]), closed)
+
+
+def _are_among(targets: set[str], counts: list[tuple[str, int]], closed: set[str]) -> bool:
+    return targets <= closed and all(
+        sum(_matches(template, fact) for fact in closed) >= count for template, count in counts
+    )
+
+
+def _wanted(task: Task, wants: Iterable[Want]) -> tuple[set[str], list[tuple[str, int]]]:
     targets: set[str] = set()
     counts = []
-    for want in task.wants:
+    for want in wants:
         if isinstance(want, Exists):
             targets.add(want.path)
         elif isinstance(want, AtLeast):
@@ -165,7 +176,7 @@ def _shown(task: Task, want: Want, steps: tuple[Step, ...], maker: dict[str, Ste
 
 def is_plan(task: Task, steps: tuple[Step, ...]) -> bool:
     """Whether some steps are a plan of which each is asked for."""
-    targets, counts = _wanted(task)
+    targets, counts = _wanted(task, task.wants)
     asked = targets.union(*(step.requires for step in steps))
     useful = all(
         any(

@@ -16,6 +16,8 @@ from orchestrator.goals.plan_checker import check
 from orchestrator.goals.planner import NoPlan, Plan, Refused, encoded, plan
 from tests.fixtures.plans import CHAT, EXTRACT, META, RAW, REPLY, TEXT, operator, task
 
+MADE = "/artifacts/x/{n}/outputs/f"
+
 
 def planned(asked: Task) -> Any:  # noqa: ANN401 - a document
     """The plan for a task, which the checker accepts and which is known to be the cheapest."""
@@ -207,6 +209,26 @@ def test_wildcards_that_nobody_shares_are_not_joined_with_each_other(where: str)
     assert work(library(200)) < 3 * work(library(100))
 
 
+def test_the_values_of_many_wildcards_are_not_all_multiplied() -> None:
+    place = "/artifacts/made/{v}/outputs/f"
+    wanted = [place.replace("{v}", f"{{v{number}}}") for number in range(9)]
+    asked = task(
+        [Exists("/artifacts/all/outputs/f")],
+        [f"/artifacts/raw/{letter}" for letter in "abcd"],
+        [
+            operator("t/make@1", ["/artifacts/raw/{v}"], [place]),
+            operator("t/all@1", wanted, ["/artifacts/all/outputs/f"]),
+        ],
+    )
+
+    found = plan(asked)
+
+    assert isinstance(found, Plan)
+    assert check(found.document, asked).accepted
+    assert not found.minimal
+    assert refs(found.document) == ["t/make@1", "t/all@1"]
+
+
 def test_requirements_that_share_by_others_alone_are_joined_with_these_first() -> None:
     ends, pair = ["/artifacts/l/{v}", "/artifacts/r/{w}"], "/artifacts/pair/{v}/{w}"
     both = operator("t/a@1", [*ends, pair], ["/artifacts/m/outputs/f"])
@@ -302,6 +324,48 @@ def test_what_else_could_be_counted_is_not_looked_at_if_enough_stays() -> None:
     wants = [Exists(REPLY.format(name="a")), AtLeast(TEXT, 1)]
 
     assert len(planned(task(wants, facts, [EXTRACT, CHAT, grow]))["steps"]) == 2
+
+
+@pytest.mark.parametrize("documents", [3, 60])
+def test_what_is_wanted_and_exists_is_not_overwritten_where_there_is_another_way(
+    documents: int,
+) -> None:
+    raw = [f"/artifacts/raw/x{number}" for number in range(documents)]
+    mid, alt = "/artifacts/mid/{n}/outputs/{}", "/artifacts/alt/{n}/outputs/f"
+    total = "/artifacts/sum/{n}/outputs/s"
+    asked = task(
+        [ForEach(total, "/artifacts/raw/{n}"), Exists("/artifacts/mid/x1/outputs/keep")],
+        [*raw, "/artifacts/mid/x1/outputs/keep"],
+        [
+            operator("t/mid@1", ["/artifacts/raw/{n}"], [mid.replace("{}", "f")], cost=1),
+            operator("t/alt@1", ["/artifacts/raw/{n}"], [alt], cost=5),
+            operator("t/one@1", [mid.replace("{}", "f")], [total]),
+            operator("t/two@1", [alt], [total]),
+        ],
+    )
+
+    found = refs(planned(asked))
+
+    assert found.count("t/alt@1") == 1
+    assert found.count("t/mid@1") == documents - 1
+
+
+def test_a_count_of_what_no_way_was_tried_to_is_not_decided() -> None:
+    """Of ten ways to feed one step only the ninth could be the first."""
+    operators = [
+        operator("t/a@1", ["/artifacts/in/{v}/outputs/f", "/artifacts/raw/{n}"], [MADE]),
+        operator(
+            "t/b@1",
+            [MADE.replace("{n}", "k"), "/artifacts/seed/{w}"],
+            ["/artifacts/in/{w}/outputs/f"],
+        ),
+        operator("t/c@1", ["/artifacts/src/{w}"], ["/artifacts/in/{w}/outputs/f"]),
+    ]
+    facts = ["/artifacts/raw/k", "/artifacts/src/zz"]
+    facts += [f"/artifacts/seed/a{number}" for number in range(9)]
+
+    for want in (Exists(MADE.replace("{n}", "k")), AtLeast(MADE, 1)):
+        assert refused(task([want], facts, operators)) == "undecided"
 
 
 @pytest.mark.proves("F-5")
