@@ -219,7 +219,8 @@ def _settle(
             now = world.ledger.goal(goal.name)
             if now is None or now.goal != goal.id or not _still(world, verdicts, head):
                 return None
-            is_kept = proof.kept is not None and proof.kept == now.proof
+            # Another loop may just have proved the same.
+            is_kept = now.proof is not None and now.proof in (proof.kept, made and made["cid"])
             for kind, data in decide(now.status, goal, verdicts, head, is_kept=is_kept):
                 if kind == "goal.satisfied":
                     if made is None:

@@ -11,7 +11,7 @@ from orchestrator import secrets
 from orchestrator.execution.recover import recover
 from orchestrator.execution.run import publish
 from orchestrator.goals import goal as goals
-from orchestrator.goals import snapshot, standing
+from orchestrator.goals import judging, snapshot, standing
 from orchestrator.loop import means, settlement
 from orchestrator.loop.execute import execute
 from orchestrator.world import commitments, fold, heads
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.loop.execute import Ended, How
     from orchestrator.loop.means import Means
     from orchestrator.loop.propose import Proposed
+    from orchestrator.world.chain import Head
     from orchestrator.world.commitments import Budget
     from orchestrator.world.source_folders import Brought
 
@@ -143,6 +144,7 @@ def _rounds(
     verify: bool,
 ) -> None:
     goal = found.goal
+    verdicts: dict[str, Verdict] = {}
     for _ in range(ROUNDS_MAX):
         _check_stopped(how)
         how.observer.judging(commitments.budget(world.ledger, goal.name))
@@ -155,19 +157,28 @@ def _rounds(
         if stand.status == fold.SATISFIED:
             found.proof = stand.proof
             return
-        check_invariants(goal, stand.verdicts)
+        verdicts = stand.verdicts
+        check_invariants(goal, verdicts)
         proposed = _proposed(world, goal, usable, verify=verify)
         if proposed is None:
-            if world.ledger.head().hash != judged.hash:
-                continue  # what was missing may be there by now, by another loop's hands
-            raise _unproved(goal, stand.verdicts)
+            if _is_as_it_was(world, judged, verdicts):
+                raise _unproved(goal, verdicts)
+            continue  # what was missing may be there by now, by another loop's hands
         found.plans.append(proposed.id)
         how.observer.planned(proposed)
         ended = execute(proposed, usable, how)
         found.ended += ended
         _check_stopped(how)
         _check_ended(ended)
-    raise inputs_error("goal_unproved", f"goal {goal.name}: not proved in {ROUNDS_MAX} rounds")
+    raise _unproved(goal, verdicts, f" when {ROUNDS_MAX} rounds were over")
+
+
+def _is_as_it_was(world: World, judged: Head, verdicts: dict[str, Verdict]) -> bool:
+    """Whether nothing that verdicts looked at has changed since they were reached."""
+    if world.ledger.head().hash == judged.hash:
+        return True
+    with snapshot.of(world) as now:
+        return all(judging.stands(verdict, now) for verdict in verdicts.values())
 
 
 def _proposed(
@@ -215,9 +226,9 @@ def check_invariants(goal: Goal, verdicts: dict[str, Verdict]) -> None:
             raise _unproved(goal, verdicts)
 
 
-def _unproved(goal: Goal, verdicts: dict[str, Verdict]) -> ContractError:
+def _unproved(goal: Goal, verdicts: dict[str, Verdict], when: str = "") -> ContractError:
     listed = [f"{name} is {each.value}" for name, each in verdicts.items() if not each.is_true]
-    return inputs_error("goal_unproved", f"goal {goal.name}: {', '.join(listed)}")
+    return inputs_error("goal_unproved", f"goal {goal.name}: {', '.join(listed)}{when}")
 
 
 def _check_stopped(how: How) -> None:

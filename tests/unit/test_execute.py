@@ -401,6 +401,34 @@ def test_what_others_have_made_since_it_was_judged_is_judged_again(
     assert (found.plans, found.ended) == ([], [])
 
 
+def test_what_is_false_is_told_whatever_else_happens_in_the_world(
+    remote: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = standing.prove
+    judged: list[str] = []
+
+    def and_then_something_happens(
+        world: World, name: str, *, verify: bool = False
+    ) -> standing.Standing:
+        found = judge(world, name, verify=verify)
+        judged.append(name)
+        put(world, f"/artifacts/elsewhere/{len(judged)}")
+        return found
+
+    monkeypatch.setattr(standing, "prove", and_then_something_happens)
+    stated = goal_file.load(
+        GOAL[: GOAL.index(b"  - ")]
+        + b"  - {name: large, predicate: artifact.size_between,"
+        + b" args: {path: /artifacts/in/a, at_least_bytes: 9, at_most_bytes: 10}}\n",
+        "goal.yaml",
+    )
+
+    with pytest.raises(ContractError, match="large is false") as caught:
+        driver.achieve(stated, how_of(remote), folder=str(Path(remote.world).parent))
+
+    assert (caught.value.reason, len(judged)) == ("goal_unproved", 1)
+
+
 def test_a_step_of_a_plan_takes_no_earlier_result(setting: Setting, trail: Trail) -> None:
     step = loops.proposal(loops.Step("/artifacts/still/a/"), Head(1, lives.cid("head")))
     request = Request(

@@ -281,6 +281,31 @@ def test_verdicts_of_a_moment_that_is_gone_are_judged_again(
     assert types(world) == ["goal.declared"]
 
 
+def test_what_another_loop_has_just_proved_is_not_proved_once_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def meddle(_: object, view: View) -> tuple[bool, dict[str, Json]]:
+        looks.append(1)
+        if len(looks) == 1:
+            with World(world.ledger.folder, make=False) as other:
+                standing.prove(other, "one")
+        return view.artifact(A) is not None, {}
+
+    arguments = {"type": "object", "required": [], "properties": {}}
+    own = known.own("own.meddle", {"summary": "", "args": arguments, "paths": [], "judge": meddle})
+    monkeypatch.setitem(known.OWN, "own.meddle", own)
+    standing.declare(world, goal("one", A, "  - {name: meddle, predicate: own.meddle}"))
+    put(world, A)
+
+    found = standing.prove(world, "one")
+
+    assert found.status == fold.SATISFIED
+    assert len(looks) == 2
+    assert types(world) == ["goal.declared", "goal.satisfied"]
+
+
 def test_what_was_written_elsewhere_meanwhile_changes_nothing(world: World) -> None:
     standing.declare(world, goal())
     put(world, A)
