@@ -253,6 +253,11 @@ def _only_registry(folder: str) -> str:
 
 
 def _told(path: str, redactor: redact.Redactor) -> str:
-    """A name as it is told: without secrets, and as text if it is none; others judge it."""
-    data = path.encode("utf-8", "backslashreplace")
-    return (redactor.feed(data) + redactor.close()).decode("utf-8", "replace")
+    """A name as it is told: without secrets, and as text if it is none; others judge it.
+
+    It is masked as in an envelope, where a quotation mark ends it: a name that ends as a secret
+    begins is none.
+    """
+    data = path.encode("utf-8", "backslashreplace") + b'"'
+    told = redactor.feed(data) + redactor.close()
+    return told.removesuffix(b'"').decode("utf-8", "replace")

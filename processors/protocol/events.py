@@ -253,7 +253,7 @@ class Sieve:
             event = child_event(canonical.parse(raw, "event"))
         except ContractError:
             return None  # no event of ours; it is forwarded as text
-        if event is None:
+        if event is None or _is_mended(event):
             return None
         if event["event"] == "provider.call":
             if self.open is not None:
@@ -265,6 +265,14 @@ class Sieve:
             return None
         self.open = None
         return event
+
+
+def _is_mended(event: dict[str, Json]) -> bool:
+    """Whether a text holds U+FFFD, which what is no text becomes on its way from a container.
+
+    Here such a line would be an event that it was not there.
+    """
+    return any(isinstance(value, str) and "\ufffd" in value for value in event.values())
 
 
 def cut(event: dict[str, Json]) -> dict[str, Json]:

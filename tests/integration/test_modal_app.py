@@ -238,6 +238,19 @@ def test_a_secret_in_the_name_of_a_file_leaves_the_container_masked(
     assert [each.path for each in reply.left if "redacted" in each.path] == names
 
 
+def test_a_name_that_ends_as_a_secret_begins_is_told_as_it_is(tmp_path: Path) -> None:
+    """As in the envelope, or the file would not be found by the name that this gives it."""
+    container = Container(ZOO, tmp_path, {"ZOO_SECRET": "outputs/seen.txt of a secret"})
+    asked = zoo("good")
+    asked.mode = "real"
+
+    reply = container.call(asked)
+
+    assert reply.ended is not None
+    assert b"outputs/seen.txt" in reply.ended.stdout.data
+    assert [each.path for each in reply.left if each.path.endswith("outputs/seen.txt")]
+
+
 @pytest.mark.proves("ERR_ADAPTER_INVOCATION")
 def test_what_cannot_be_started_is_named_as_it_was_to_be(tmp_path: Path) -> None:
     container = Container(ZOO, tmp_path, python="/nowhere/python")
@@ -304,6 +317,8 @@ PRINTED = {
         for each in [event(name, operation="\U0001f600\x01" * 5_000), b"\xff\x00" * 400]
     ],
     "a text that begins with an event": [CALL.ljust(256) + b"and goes on", RESPONSE],
+    "an event that is no text": [CALL.replace(b'"p"', b'"p\xff"'), CALL, RESPONSE],
+    "an event with what stands for no text": [event("provider.call", provider="\ufffd"), RESPONSE],
     "events out of turn": [RESPONSE, CALL, CALL, event("provider.response", attempt=2), RESPONSE],
 }
 
