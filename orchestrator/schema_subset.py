@@ -6,6 +6,8 @@ not look again.
 
 from __future__ import annotations
 
+import math
+
 from orchestrator.execution import input_schema
 from orchestrator.execution.input_schema import TYPES
 from processors.protocol.canonical import SAFE_INTEGER_MAX
@@ -93,6 +95,7 @@ def _check_something_fits(schema: dict[str, Json], place: Place, where: str) -> 
                 (*place, low),
                 f"{where}.{low} is {least}, more than {high}, {most}; no value is both",
             )
+    _check_a_whole_number_fits(schema, place, where)
     listed = schema.get("enum")
     if not isinstance(listed, list):
         return
@@ -102,6 +105,17 @@ def _check_something_fits(schema: dict[str, Json], place: Place, where: str) -> 
     for index, item in enumerate(listed):
         if (wrong := input_schema.problem(item, rest, f"{where}.enum[{index}]")) is not None:
             raise PlacedError((*place, "enum", index), wrong)
+
+
+def _check_a_whole_number_fits(schema: dict[str, Json], place: Place, where: str) -> None:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if (
+        schema["type"] == "integer"
+        and isinstance(least, int | float)
+        and isinstance(most, int | float)
+        and math.ceil(least) > math.floor(most)
+    ):
+        raise PlacedError((*place, "minimum"), f"{where}: no integer is between {least} and {most}")
 
 
 def _keyword_problem(keyword: object, value: object, kind: str, where: str) -> str | None:

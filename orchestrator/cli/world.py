@@ -102,6 +102,8 @@ def _log(call: Call) -> Answer:
         entries = map(history.entry, events) if path is None else history.touches(events, path)
         for count, entry in enumerate(entries, start=1):  # noqa: B007 - the last one counts
             call.item(entry, f"{row(entry)}  {entry.get('change', '')}".rstrip())
+    if path is not None and count == 0:
+        raise inputs_error("unknown_artifact", f"nothing was ever at {path!a}")
     return {"count": count}, []
 
 

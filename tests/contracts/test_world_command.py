@@ -543,6 +543,13 @@ def test_why_names_an_execution_that_a_table_has_lost(tmp_path: Path) -> None:
         refused(found, "world_corrupt", "the table executions lacks a.")
 
 
+def test_log_refuses_a_path_where_nothing_ever_was(filled: Path) -> None:
+    refused(world_command("log", "/artifacts/none", world=filled), "unknown_artifact", "ever")
+    world_command("rm", "/artifacts/in/b.txt", world=filled)
+
+    assert len(world_command("log", "/artifacts/in/b.txt", world=filled).items) == 2
+
+
 def test_why_refuses_what_it_cannot_know(filled: Path) -> None:
     refused(world_command("why", "/artifacts/none", world=filled), "unknown_artifact", "log")
     refused(world_command("why", "e-9", world=filled), "unknown_artifact", "'e-9'")

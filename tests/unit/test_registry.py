@@ -284,6 +284,10 @@ WRONG: dict[str, tuple[Change, str]] = {
         field(type="integer", minimum=3, maximum=2),
         "inputs.properties.a.minimum is 3, more than maximum, 2; no value is both",
     ),
+    "a range without an integer": (
+        field(type="integer", minimum=0.2, maximum=0.8),
+        "inputs.properties.a: no integer is between 0.2 and 0.8",
+    ),
     "a length without a value": (
         field(type="string", minLength=5, maxLength=2),
         "inputs.properties.a.minLength is 5, more than maxLength, 2",
