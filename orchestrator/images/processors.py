@@ -106,7 +106,7 @@ def load(folder: str, ref: Ref) -> Processor:
         known = ", ".join(known_refs(folder)) or "none"
         raise inputs_error(
             "unknown_ref",
-            f"no processor {ref} is built in; known: {known} (the root's BUILD.bazel lists them)",
+            f"no processor {ref} is built in; known: {known} (see processors/processors.bzl)",
         ) from None
     except OSError as error:
         raise _invalid(ref, str(error.strerror)) from None
