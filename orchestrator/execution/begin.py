@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.world.ledger import Writing
 
     class Gate(Protocol):
-        """What a step of a plan has to pass to begin."""
+        """What a step of a plan has to pass to begin: no id gets through that was taken."""
 
         def admit(
             self, world: World, transaction: Writing, execution_id: str
@@ -49,6 +49,7 @@ class Beginning:
         payload: Payload,
         known: dict[str, Json],
         inputs: tuple[str, int],
+        gate: Gate | None,
     ) -> None:
         self._request = request
         self._meta = meta
@@ -57,7 +58,8 @@ class Beginning:
         self._memo = known
         self._inputs = record.file(paths.inputs_path(request.execution_id), *inputs)
         self._intent = record.intent(request, payload, known["registry"])
-        self._before = world.ledger.execution(request.execution_id)
+        self._gate = gate
+        self._before = None if gate else world.ledger.execution(request.execution_id)
 
     def recorded(self) -> dict[str, Json] | None:
         """The envelope that this id has been answered with, or None.
@@ -111,14 +113,13 @@ class Beginning:
                 transaction.append(kind, fact)
         return envelope
 
-    def begin(self, gate: Gate | None, ahead: Ahead) -> Attempt:
+    def begin(self, ahead: Ahead) -> Attempt:
         """Make the attempt's folder and write down that it starts, if its gate lets it.
 
         Args:
-            gate: What it has to pass, if it is a step of a plan.
             ahead: What its request refers to and is written ahead.
         """
-        payload, world = self._payload, self._world
+        payload, world, gate = self._payload, self._world, self._gate
         if gate is None:
             world.check_free(payload.write_prefix, payload.execution_id)
         number = 1 if self._before is None else self._before.attempt + 1
@@ -130,7 +131,8 @@ class Beginning:
             with world.ledger.writing(ahead) as transaction:
                 refused = gate and gate.admit(world, transaction, payload.execution_id)
                 if not refused:
-                    self._check_unchanged()
+                    if gate is None:
+                        self._check_unchanged()
                     world.check_free(payload.write_prefix, payload.execution_id)
                     world.stagings.claim(staging, settle.name_of(payload.execution_id, number))
                     for kind, fact in (*self._asked(), ("execution.started", begun)):

@@ -12,29 +12,30 @@ import os
 import stat
 
 from orchestrator.goals import effects
+from orchestrator.world.placing import SMALL_MAX
 from processors.protocol import canonical, digests, envelope, paths, receipt
 from processors.protocol.canonical import Json
 from processors.protocol.envelope import Reply
 from processors.protocol.errors import ContractError, adapter_error
 from processors.protocol.payload import Payload
 
+SMALL_FILES_MAX = 32  # of so many the bytes are held on to
 DOCUMENT_BYTES_MAX = 16_777_216  # index and receipt, both bounded by the envelope's own limit
 
 
-def reply(stdout: bytes, payload: Payload, payload_hash: str, tree: str) -> Reply:
+def reply(stdout: bytes, payload: Payload, payload_hash: str, left: Tree) -> Reply:
     """Check one finished run.
 
     Args:
         stdout: All that the processor wrote to its stdout.
         payload: What it was given.
         payload_hash: The digest of the exact bytes it was given.
-        tree: Its staging tree.
+        left: Its staging tree.
 
     Raises:
         ContractError: ``ERR_ADAPTER_INVOCATION`` with the first fault found.
     """
     found = envelope.check(stdout, payload)
-    left = Tree(tree)
     _check_receipts(found, payload, payload_hash, left)
     if found.error is None:
         _check_outputs(found, payload, left)
@@ -65,11 +66,16 @@ class Tree:
 
     Each folder is looked at once, however many files lie in it. Files are going to be read and
     moved out, so rights that a processor took away from their owner are given back on the way.
+
+    Attributes:
+        root: Where it is: ``tree`` in an attempt's folder.
+        small: The bytes of some small files, by path, as they were read here.
     """
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._folders = {"": os.path.realpath(root) == os.path.normpath(root)}
+        self.small: dict[str, bytes] = {}
+        self._folders = {"": _is_in_place(root)}
 
     def holds(self, path: str) -> bool:
         """Whether a regular file with no second name is there, through no link of anybody's."""
@@ -84,7 +90,16 @@ class Tree:
 
     def digest(self, path: str) -> tuple[str, int]:
         """Content id and size of a file that is there."""
-        return digests.of_file(self.root + path)
+        with open(self.root + path, "rb", buffering=0) as file:
+            data = file.read(SMALL_MAX + 1)
+        if len(data) > SMALL_MAX:
+            return digests.of_file(self.root + path)
+        self._note(path, data)
+        return digests.of_bytes(data), len(data)
+
+    def _note(self, path: str, data: bytes) -> None:
+        if len(data) <= SMALL_MAX and len(self.small) < SMALL_FILES_MAX:
+            self.small[path] = data
 
     def _allows(self, path: str, mode: int, needed: int) -> bool:
         """Whether the owner has some rights, or could be given them."""
@@ -105,7 +120,9 @@ class Tree:
             raise adapter_error("receipt_invalid", f"{path} is absent or no regular file")
         with open(self.root + path, "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size  # a larger buffer than needed costs its pages
-            return file.read(min(size, DOCUMENT_BYTES_MAX) + 1)
+            data = file.read(min(size, DOCUMENT_BYTES_MAX) + 1)
+        self._note(path, data)
+        return data
 
     def files(self, prefix: str) -> list[str]:
         """Everything under a prefix that is not a folder, sorted."""
@@ -140,6 +157,16 @@ class Tree:
         except OSError:
             return False
         return stat.S_ISDIR(mode) and self._allows(path, mode, stat.S_IRWXU)
+
+
+def _is_in_place(root: str) -> bool:
+    """Whether a tree, its attempt's folder and that of all attempts are folders and no links."""
+    attempt = os.path.dirname(root)
+    try:
+        found = [os.lstat(each).st_mode for each in (root, attempt, os.path.dirname(attempt))]
+    except OSError:
+        return False
+    return all(map(stat.S_ISDIR, found))
 
 
 def _check_outputs(found: Reply, payload: Payload, tree: Tree) -> None:

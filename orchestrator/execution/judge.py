@@ -34,8 +34,9 @@ def reply(ended: spawn.Ended, attempt: Attempt, products: list[str]) -> Reply:
     if not ended.stdout.complete:
         size = ended.stdout.size_bytes
         raise adapter_error("envelope_invalid", f"stdout has {size} bytes, more than an envelope")
-    tree = attempt.staging.tree
-    found = checks.reply(bytes(ended.stdout.data), attempt.payload, attempt.payload_hash, tree)
+    left = checks.Tree(attempt.staging.tree)
+    found = checks.reply(bytes(ended.stdout.data), attempt.payload, attempt.payload_hash, left)
+    attempt.small = left.small
     attempt.effects = checks.effects_of(found, attempt.payload, products)
     if found.error is None and ended.returncode != 0:
         raise adapter_error("exit_status", f"a success, and then status {ended.returncode}")

@@ -14,12 +14,13 @@ from processors.protocol.payload import Payload
 
 
 def preimage(
-    payload: Payload, *, code: str, registry: str, env_fingerprint: str
+    payload: Payload, inputs: str, *, code: str, registry: str, env_fingerprint: str
 ) -> dict[str, Json]:
     """What the result of an execution depends on.
 
     Args:
         payload: What the processor is asked to do.
+        inputs: The digest of its inputs alone, in canonical form.
         code: The digest of what runs: the source root, or the image's digest.
         registry: The digest of the registry that the processor reads; its image pin does not count.
         env_fingerprint: Where it runs.
@@ -29,7 +30,7 @@ def preimage(
         "code": code,
         "registry": registry,
         "mode": payload.mode,
-        "inputs": digests.of_json(payload.inputs),
+        "inputs": inputs,
         "artifacts": {
             # A processor sees the last part of an artifact's path too (``Job.artifact_name``).
             name: {"cid": item.cid, "called": item.path.rpartition("/")[2]}

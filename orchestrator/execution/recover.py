@@ -99,7 +99,7 @@ def _settle(world: World, execution: Execution, staging: Staging, processors_fol
     _bring_back(world, staging, payload, document)
     attempt = Attempt(payload, payload_hash, execution.attempt, staging)
     own = _own_envelope(document, payload)
-    reply = checks.reply(own, payload, payload_hash, staging.tree)
+    reply = checks.reply(own, payload, payload_hash, checks.Tree(staging.tree))
     attempt.effects = checks.effects_of(reply, payload, products)
     meta = _meta(asked, begun, document)
     if reply.error is None:

@@ -193,6 +193,7 @@ class _Execution:
         trail.context.update(env=request.lane)
         self._know(processor_ref=str(request.ref), adapter=request.adapter, mode=request.mode)
         self._deployed: modal.Deployed | None = None
+        self._ended: spawn.Ended | None = None
 
     def envelope(self) -> dict[str, Json]:
         """Run every step; the first error is the answer."""
@@ -249,6 +250,8 @@ class _Execution:
 
     def _refusal(self, error: ContractError) -> dict[str, Json]:
         self._meta["duration_ms"] = self._trail.elapsed_ms
+        if self._ended is not None:
+            self._meta["tails"] = answer.tails(self._ended)
         return answer.refusal(self._request.execution_id, error, self._meta)
 
     def _show(self, error: Exception) -> None:
@@ -324,17 +327,17 @@ class _Execution:
         world.wait_if_many()  # while there is nothing that could be lost
         with world.objects.placing() as placing:
             payload = self._payload(world, placing)
-            known = self._remember(payload, resolved)
-            self._say_resolved(resolved)
             inputs = placing.write(canonical(payload.inputs))
+            known = self._remember(payload, inputs[0], resolved)
+            self._say_resolved(resolved)
             ahead = world.place_ahead(placing)
-            begun = Beginning(self._request, self._meta, world, payload, known, inputs)
+            begun = Beginning(self._request, self._meta, world, payload, known, inputs, self._gate)
             if self._gate is None and (envelope := begun.recorded()) is not None:
                 self._trail.emit("execution.recorded")
                 return envelope
             if (envelope := self._reused(begun, placing, ahead)) is not None:
                 return envelope
-            return begun.begin(self._gate, ahead)
+            return begun.begin(ahead)
 
     def _reused(self, begun: Beginning, placing: Placing, ahead: Ahead) -> dict[str, Json] | None:
         """Answer with what an earlier execution made, if that is asked for and possible."""
@@ -365,7 +368,7 @@ class _Execution:
             write_prefix=request.write_prefix,
         )
 
-    def _remember(self, payload: Payload, resolved: Resolved) -> dict[str, Json]:
+    def _remember(self, payload: Payload, inputs: str, resolved: Resolved) -> dict[str, Json]:
         """Put into ``meta`` what the result depends on; return it whole."""
         image, processor = resolved.image_digest, resolved.processor
         env_fingerprint = (
@@ -373,6 +376,7 @@ class _Execution:
         )
         known = memo.preimage(
             payload,
+            inputs,
             code=image or processor.source_root,
             registry=processor.registry_digest,
             env_fingerprint=env_fingerprint,
@@ -391,7 +395,7 @@ class _Execution:
         self._trail.emit("adapter.invoke.start", {"payload_hash": attempt.payload_hash})
         try:
             ended = self._invoke(resolved, attempt, mark)
-            self._meta["tails"] = answer.tails(ended)
+            self._ended = ended
             reply = judge.reply(ended, attempt, resolved.processor.products)
             self._meta["cost_micro_usd"] = reply.cost_micro_usd
             self._trail.emit("processor.outputs", {"count": len(reply.outputs)})
@@ -450,8 +454,7 @@ class _Execution:
             envelope = self._refusal(reply.error)
             settle.failure(world, attempt, "processor", envelope, digest)
             return envelope
-        meta = {key: value for key, value in self._meta.items() if key != "tails"}
-        meta["duration_ms"] = self._trail.elapsed_ms
+        meta = {**self._meta, "duration_ms": self._trail.elapsed_ms}
         envelope = answer.success(payload.execution_id, reply.outputs, payload.write_prefix, meta)
         settle.success(world, attempt, reply.outputs, envelope, digest)
         return envelope

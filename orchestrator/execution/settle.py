@@ -31,7 +31,7 @@ class Attempt:
     ``number`` counts from 1 and is the fencing number: only the last one's facts are taken.
     """
 
-    __slots__ = ("effects", "is_left", "number", "payload", "payload_hash", "staging")
+    __slots__ = ("effects", "is_left", "number", "payload", "payload_hash", "small", "staging")
 
     def __init__(self, payload: Payload, payload_hash: str, number: int, staging: Staging) -> None:
         self.payload = payload
@@ -39,6 +39,7 @@ class Attempt:
         self.number = number
         self.staging = staging
         self.effects: list[str] = []  # the declared ones that were found, once it was judged
+        self.small: dict[str, bytes] = {}  # what was judged of it, of some small files, by path
         self.is_left = False  # whether it has ended, and the world could not be told of it
 
 
@@ -68,11 +69,13 @@ def success(
     """
     payload, tree = attempt.payload, attempt.staging.tree
     index_path = paths.index_path(payload.write_prefix)
+    receipt_path = paths.receipt_path(payload.write_prefix)
     with world.objects.placing() as placing:
         for output in outputs:
-            placing.move(tree + output.path, output.cid, output.size_bytes)
-        index = placing.take(tree + index_path)
-        receipt = placing.take(tree + paths.receipt_path(payload.write_prefix))
+            small = attempt.small.get(output.path)
+            placing.move(tree + output.path, output.cid, output.size_bytes, small)
+        index = placing.take(tree + index_path, attempt.small.get(index_path))
+        receipt = placing.take(tree + receipt_path, attempt.small.get(receipt_path))
         kept = keep(placing, envelope)
         ahead = world.place_ahead(placing)
         with world.ledger.writing(ahead) as transaction:

@@ -199,12 +199,10 @@ class Objects:
         Raises:
             ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
         """
-        broken = [
-            data
-            for cid, data in ahead
-            if digests.of_bytes(data) == cid and not self.is_whole(cid, data)
-        ]
-        if broken:
+        self._mend([(cid, data) for cid, data in ahead if digests.of_bytes(data) == cid])
+
+    def _mend(self, ahead: Ahead) -> None:
+        if broken := [data for cid, data in ahead if not self.is_whole(cid, data)]:
             with self.placing() as placing:
                 for data in broken:
                     placing.write(data)
@@ -230,7 +228,7 @@ class Objects:
         files = sorted({self.path(cid) for cid, _ in ahead})
         folders = sorted({os.path.dirname(file) for file in files})
         with self.placing():  # so that nothing is collected from the first look at a file on
-            self.put_back(ahead)
+            self._mend(ahead)
             try:
                 found = {cid: os.lstat(self.path(cid)) for cid, _ in ahead}
                 durable.sync_all([*files, *folders, self._root], self.fd())

@@ -124,18 +124,25 @@ class Placing:
         finally:
             self._lock.__exit__()
 
-    def move(self, file: str, cid: str, size_bytes: int) -> None:
+    def move(self, file: str, cid: str, size_bytes: int, data: bytes | None = None) -> None:
         """Take a file whose content the caller has checked; it is moved when it is placed.
 
         It takes the place of what has its name already where those bytes have rotted. It must lie
         in the world's folder, and nothing may write to it any more.
-        """
-        self._waiting.setdefault(cid, _Taken(size_bytes, file=file, data=None, moved=True))
 
-    def take(self, file: str) -> tuple[str, int]:
-        """As ``move``, by the bytes that are there now; return their content id and size."""
-        with open(file, "rb", buffering=0) as opened:
-            data = opened.read(SMALL_MAX + 1)
+        Args:
+            file: The file.
+            cid: Its content id.
+            size_bytes: Its size.
+            data: The bytes that were checked, where the caller has them.
+        """
+        self._waiting.setdefault(cid, _Taken(size_bytes, file=file, data=data, moved=True))
+
+    def take(self, file: str, data: bytes | None = None) -> tuple[str, int]:
+        """As ``move``; return the content id and size of what was checked, or of what is there."""
+        if data is None:
+            with open(file, "rb", buffering=0) as opened:
+                data = opened.read(SMALL_MAX + 1)
         if len(data) > SMALL_MAX:
             cid, size_bytes = digests.of_file(file)
             self.move(file, cid, size_bytes)

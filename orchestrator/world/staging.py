@@ -57,12 +57,12 @@ class StagingArea:
         Raises:
             ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
         """
-        folder = self._nobodys()
         try:
-            os.makedirs(self._root, exist_ok=True)
-            with durable.Lock(self._root, shared=False):
-                os.mkdir(folder)
-                staging = Staging(folder, _lock(folder))
+            try:
+                staging = self._make()
+            except FileNotFoundError:  # the first of this world
+                os.makedirs(self._root, exist_ok=True)
+                staging = self._make()
         except OSError as error:
             raise self._unwritable(error) from None
         try:
@@ -71,6 +71,12 @@ class StagingArea:
             self.discard(staging)
             raise self._unwritable(error) from None
         return staging
+
+    def _make(self) -> Staging:
+        folder = self._nobodys()
+        with durable.Lock(self._root, shared=False):  # nobody takes it for an abandoned one
+            os.mkdir(folder)
+            return Staging(folder, _lock(folder))
 
     def claim(self, staging: Staging, attempt: str) -> None:
         """Make a folder an attempt's. The caller holds the transaction that begins it.

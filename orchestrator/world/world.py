@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.world.records import Ahead
     from orchestrator.world.records import Artifact as Found
 
-AHEAD_MAX = 128  # contents that are written ahead by one open world before it waits for their files
+AHEAD_MAX = 512  # contents that are written ahead by one open world before it waits for their files
 
 
 class World:

@@ -113,19 +113,17 @@ def _orphans(attempt: str, others: Collection[int]) -> list[int]:
 
 
 def children() -> list[int]:
-    """The process ids of our children, dead ones that nobody waited for among them."""
+    """The process ids of our main thread's children, dead ones that nobody waited for among them.
+
+    The kernel hands an orphan to a process's first thread that is alive, and Python's main thread
+    ends last. What another thread has started is that one's, and its business.
+    """
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return []  # the usual case, in one system call
-    found = []
-    for thread in os.listdir("/proc/self/task"):
-        try:
-            with open(f"/proc/self/task/{thread}/children", "rb") as file:
-                found += [int(word) for word in file.read().split()]
-        except OSError:
-            continue  # the thread has ended
-    return found
+    with open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as file:
+        return [int(word) for word in file.readall().split()]
 
 
 def _is_of_another(orphan: int, attempt: str) -> bool:

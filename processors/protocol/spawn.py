@@ -277,6 +277,7 @@ class _Child:
         self._pid, self._life = started.pid, started.life_fd
         self._in, self._out, self._err = started.in_fd, started.out_fd, started.err_fd
         self._exit = started.exit_fd
+        self._has_ended = False
 
     def live(self, deadline: float, stop: Stop, others: Sequence[int]) -> tuple[bool, int]:
         """Run the child and end it; return whether time ran out, and its status."""
@@ -298,7 +299,8 @@ class _Child:
         poll = select.poll()
         poll.register(stop.wakeup_fd, select.POLLIN)
         poll.register(self._exit, select.POLLIN)
-        poll.register(self._in, select.POLLOUT)
+        if self._feed():
+            poll.register(self._in, select.POLLOUT)
         for fd in (self._out, self._err):
             poll.register(fd, select.POLLIN)
         while (left_ms := (deadline - time.monotonic()) * 1000) > 0:
@@ -307,6 +309,7 @@ class _Child:
                 self._take(self._err, self._masks[1].pause())
             for fd, _ in ready:
                 if fd in (stop.wakeup_fd, self._exit):
+                    self._has_ended = fd == self._exit
                     return True
                 if not (self._feed() if fd == self._in else self._drain(fd)):
                     poll.unregister(fd)
@@ -342,9 +345,11 @@ class _Child:
 
     def _is_dead(self, wait_s: float) -> bool:
         """Whether the child has ended; it is not waited for yet, so its number stays its own."""
-        poll = select.poll()
-        poll.register(self._exit, select.POLLIN)
-        return bool(poll.poll(wait_s * 1000))
+        if not self._has_ended:
+            poll = select.poll()
+            poll.register(self._exit, select.POLLIN)
+            self._has_ended = bool(poll.poll(wait_s * 1000))
+        return self._has_ended
 
     def _kill(self, signum: int) -> None:
         try:

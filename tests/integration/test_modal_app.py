@@ -350,7 +350,10 @@ def test_the_reply_is_judged_as_a_local_run_is(container: Container, tmp_path: P
     assert reply.ended is not None
 
     found = checks.reply(
-        bytes(reply.ended.stdout.data), asked, digests.of_bytes(asked.encode()), str(tree)
+        bytes(reply.ended.stdout.data),
+        asked,
+        digests.of_bytes(asked.encode()),
+        checks.Tree(str(tree)),
     )
 
     assert found.error is None

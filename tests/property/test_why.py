@@ -62,6 +62,7 @@ class Known:
         )
         return memo.preimage(
             payload,
+            digests.of_json(self.inputs),
             code=self.parts["code"],
             registry=digests.of_json({"registry": self.parts["registry"]}),
             env_fingerprint=fingerprint.encode(self.facts),

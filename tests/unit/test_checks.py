@@ -89,7 +89,7 @@ class Tree:
 
     def judge(self, stdout: bytes = SUCCESS) -> envelope.Reply:
         """Check the run."""
-        return checks.reply(stdout, PAYLOAD, HASH, str(self.folder))
+        return checks.reply(stdout, PAYLOAD, HASH, checks.Tree(str(self.folder)))
 
 
 @pytest.fixture
