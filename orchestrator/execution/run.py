@@ -320,7 +320,7 @@ class _Execution:
         try:
             return self._attempt(worlds, resolved, begun, mark)
         finally:
-            (stagings.leave if begun.is_left else stagings.discard)(begun.staging)
+            settle.let_go(begun, stagings)
 
     def _begin(self, world: World, resolved: Resolved) -> Attempt | dict[str, Json]:
         """Bring the inputs in and begin; or what is known already."""

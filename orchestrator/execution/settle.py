@@ -11,7 +11,7 @@ import os
 from orchestrator.execution import checks, record
 from orchestrator.loop import settle as loop
 from orchestrator.world.placing import Placing
-from orchestrator.world.staging import Staging
+from orchestrator.world.staging import Staging, StagingArea
 from orchestrator.world.world import World
 from processors.protocol import paths, shapes
 from processors.protocol.canonical import Json, canonical
@@ -31,7 +31,10 @@ class Attempt:
     ``number`` counts from 1 and is the fencing number: only the last one's facts are taken.
     """
 
-    __slots__ = ("effects", "is_left", "number", "payload", "payload_hash", "small", "staging")
+    __slots__ = (
+        *("effects", "is_left", "is_settled", "number", "payload", "payload_hash"),
+        *("small", "staging"),
+    )
 
     def __init__(self, payload: Payload, payload_hash: str, number: int, staging: Staging) -> None:
         self.payload = payload
@@ -40,6 +43,7 @@ class Attempt:
         self.staging = staging
         self.effects: list[str] = []  # the declared ones that were found, once it was judged
         self.small: dict[str, bytes] = {}  # what was judged of it, of some small files, by path
+        self.is_settled = False  # as a success
         self.is_left = False  # whether it has ended, and the world could not be told of it
 
 
@@ -101,6 +105,17 @@ def success(
                 error=None,
                 effects=attempt.effects,
             )
+    attempt.is_settled = True
+
+
+def let_go(attempt: Attempt, stagings: StagingArea) -> None:
+    """Let go of the folder of an attempt that has ended; only a success leaves one to use again."""
+    if attempt.is_left:
+        stagings.leave(attempt.staging)
+    elif attempt.is_settled:
+        stagings.recycle(attempt.staging)
+    else:
+        stagings.discard(attempt.staging)
 
 
 def failure(

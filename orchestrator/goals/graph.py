@@ -94,11 +94,12 @@ class Graph:
         several: The facts that more than one way makes.
         best: For each fact that can exist, the way with the smallest sum of costs.
         capped: Whether these limits left ways out.
+        undone: For each prefix of a way that is in no plan, what it would write over.
     """
 
     __slots__ = (
         *("_closure", "_instances", "_tables"),
-        *("best", "capped", "makers", "rules", "several", "task"),
+        *("best", "capped", "makers", "rules", "several", "task", "undone"),
     )
 
     def __init__(self, task: Task, rules: list[Rule]) -> None:
@@ -108,6 +109,7 @@ class Graph:
         self.several: dict[str, None] = {}
         self.best: dict[str, Way] = {}
         self.capped = False
+        self.undone: dict[str, str] = {}
         self._closure: Closure | None = None
         self._instances: list[dict[Values, tuple[Way, ...]]] = [{} for _ in rules]
         self._tables: dict[tuple[int, int], _Table] = {}
@@ -245,7 +247,13 @@ class Graph:
                 over.setdefault(folder, set()).add(fact)
         if not over:
             return self._every()
-        return [way for way in self._every() if over.get(way.prefix, _NONE).issubset(way.products)]
+        sparing = []
+        for way in self._every():
+            if undone := over.get(way.prefix, _NONE).difference(way.products):
+                self.undone[way.prefix] = min(undone)
+            else:
+                sparing.append(way)
+        return sparing
 
     def _producers(self, segments: Segments) -> Makers:
         return [

@@ -241,7 +241,9 @@ def _unreached(graph: Graph, aims: list[_Aim]) -> Answer | None:
 def _undecided(graph: Graph, fact: str) -> Refused:
     if graph.capped:
         return Refused("undecided", f"too many ways lead to {fact} to try them all")
-    return Refused("overwritten", f"every way to {fact} writes over what has to stay")
+    undone = [graph.undone[way.prefix] for way in graph.makers[fact] if way.prefix in graph.undone]
+    named = f": {undone[0]}" if undone else ""
+    return Refused("overwritten", f"every way to {fact} writes over what has to stay{named}")
 
 
 def _plan_document(task: Task, aims: list[_Aim], arranged: Arrangement) -> dict[str, Json]:

@@ -5,6 +5,9 @@ becomes visible by a fact in the ledger alone. So whatever a killed attempt left
 
 A folder is laid out under a name of chance, and gets that of its attempt in the transaction that
 begins it. So the ledger alone decides between two that prepare the same attempt.
+
+What a success has worked in is emptied and used again, as long as its world is open: of all that a
+step costs, to make folders and to remove them is the dearest part (docs/decisions/0020).
 """
 
 from __future__ import annotations
@@ -15,8 +18,13 @@ import os
 from orchestrator.world import durable
 from processors.protocol.errors import inputs_error
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
 _FOLDER = ".staging"
 _NAME_BYTES = 16
+_DEPTH_KEPT = 3  # slashes: of a tree /artifacts and what is in it are likely to be needed again
 PATIENCE_S = 2.0  # how long the folder of an attempt that never began may take to be removed
 
 
@@ -29,10 +37,12 @@ class Staging:
     Whoever works in it holds its lock, which the kernel lets go of when that process ends.
     """
 
-    __slots__ = ("attempt", "folder", "lock_fd", "own", "tmp", "tree")
+    __slots__ = ("_folders", "_mode", "attempt", "folder", "lock_fd", "own", "tmp", "tree")
 
     def __init__(self, folder: str, lock_fd: int) -> None:
         self.lock_fd = lock_fd
+        self._mode = os.fstat(lock_fd).st_mode
+        self._folders: set[str] = set()  # of the tree, as the world calls them; "" is the tree
         self.lies_in(folder)
 
     def lies_in(self, folder: str) -> None:
@@ -43,6 +53,37 @@ class Staging:
         self.tmp = os.path.join(folder, "tmp")
         self.tree = os.path.join(folder, "tree")
 
+    def lay_out(self, files: Iterable[str]) -> None:
+        """Make the folders of some files in the tree, and remove all others.
+
+        Args:
+            files: World paths; that of a folder ends with its slash.
+
+        Raises:
+            OSError: A folder cannot be made.
+        """
+        wanted = {""}
+        for path in files:
+            folder = path
+            while (folder := folder.rpartition("/")[0]) not in wanted:
+                wanted.add(folder)
+        for folder in sorted(self._folders - wanted, reverse=True):
+            os.rmdir(self.tree + folder)
+        for folder in sorted(wanted - self._folders):
+            os.mkdir(self.tree + folder)
+        self._folders = wanted
+
+    def clear(self) -> bool:
+        """Remove what is in it but for the outermost folders; say whether these are as made.
+
+        Raises:
+            OSError: Something cannot be removed, or a folder is gone.
+        """
+        self._folders = {folder for folder in self._folders if folder.count("/") < _DEPTH_KEPT}
+        kept = {self.folder, self.tmp, *(self.tree + folder for folder in self._folders)}
+        _empty(self.folder, kept)
+        return all(os.lstat(folder).st_mode == self._mode for folder in kept)
+
 
 class StagingArea:
     """The private folders of one world. Makes nothing until an attempt begins."""
@@ -50,13 +91,23 @@ class StagingArea:
     def __init__(self, world: str) -> None:
         self._world = world
         self._root = os.path.join(world, _FOLDER)
+        self._spare: list[Staging] = []
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Remove what would have been used again."""
+        self._is_closed = True
+        while self._spare:
+            self.discard(self._spare.pop())
 
     def begin(self) -> Staging:
-        """Make a private folder, which is no attempt's yet.
+        """Make a private folder, which is no attempt's yet, or take one that was used.
 
         Raises:
             ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
         """
+        if self._spare:
+            return self._spare.pop()
         try:
             try:
                 staging = self._make()
@@ -147,6 +198,20 @@ class StagingArea:
                 else:
                     os.close(lock_fd)  # removed between the opening and the locking
 
+    def recycle(self, staging: Staging) -> None:
+        """Empty a folder in which nobody works any more, for an attempt that is to come.
+
+        One that is not as it was made is removed.
+        """
+        try:
+            is_clear = not self._is_closed and staging.clear()
+        except (OSError, RecursionError):
+            is_clear = False
+        if is_clear:
+            self._spare.append(staging)
+        else:
+            self.discard(staging)
+
     def discard(self, staging: Staging) -> None:
         """Remove a folder and all that is left in it, whatever its modes are.
 
@@ -170,15 +235,22 @@ class StagingArea:
 
 
 def _remove(folder: str) -> None:
-    """Remove a folder and what is in it, in one pass; fails where something is locked away."""
+    """Remove a folder and what is in it; fails where something is locked away."""
+    _empty(folder, ())
+    os.rmdir(folder)
+
+
+def _empty(folder: str, kept: Collection[str]) -> None:
+    """Remove what is in a folder, in one pass, but for some folders, which are emptied likewise."""
     with os.scandir(folder) as found:
         entries = list(found)
     for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            _remove(entry.path)
-        else:
+        if not entry.is_dir(follow_symlinks=False):
             os.unlink(entry.path)
-    os.rmdir(folder)
+            continue
+        _empty(entry.path, kept)
+        if entry.path not in kept:
+            os.rmdir(entry.path)
 
 
 def _unlock(root: str) -> None:

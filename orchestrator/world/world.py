@@ -64,6 +64,7 @@ class World:
 
     def close(self) -> None:
         """Let go of what is open; what was settled stays so."""
+        self.stagings.close()
         self.ledger.close()
         self.objects.close()
 
@@ -189,10 +190,9 @@ class World:
                 artifact's bytes are gone or not what they were.
         """
         try:
-            os.makedirs(staging.tree + write_prefix)
+            staging.lay_out([write_prefix, *(artifact.path for artifact in artifacts.values())])
             for artifact in artifacts.values():
                 target = staging.tree + artifact.path
-                os.makedirs(os.path.dirname(target), exist_ok=True)
                 if os.path.exists(target):
                     continue  # two names may share one artifact
                 self.objects.copy_to(artifact.cid, target)

@@ -329,3 +329,60 @@ def test_a_discarded_staging_tree_is_gone_and_what_it_links_to_is_not(place: Pla
     assert outside.read_bytes() == b"words"
     assert (place.folder / "folder").is_dir()
     assert place.world.objects.read(artifact.cid) == b"words"
+
+
+def test_what_an_attempt_has_worked_in_is_emptied_and_used_again(place: Place) -> None:
+    artifact = place.attach(place.file("a.txt", b"words"))
+    first = place.stage("x-1.1", a=artifact)
+    inode = os.stat(first.folder).st_ino
+    for name in ("tree/artifacts/stray/deep", "tree/other", "tmp/deep", "own"):
+        Path(first.folder, name).mkdir(parents=True)
+        Path(first.folder, name, "file").write_bytes(b"left")
+    Path(first.tree + PREFIX + "link").symlink_to("/etc")
+
+    place.world.stagings.recycle(first)
+    assert place.world.stagings.abandoned() == []
+    second = place.stage("x-2.1")
+
+    assert os.stat(second.folder).st_ino == inode
+    assert second.attempt == "x-2.1"
+    there = sorted(str(path.relative_to(second.folder)) for path in Path(second.folder).rglob("*"))
+    around = [each.rstrip("/") for each in ("", "/artifacts", PREFIX)]
+    assert there == sorted(["tmp", *(f"tree{folder}" for folder in around)])
+
+
+@pytest.mark.parametrize("spoil", ["mode", "link", "gone"])
+def test_what_an_attempt_has_changed_is_not_used_again(
+    place: Place, tmp_path: Path, spoil: str
+) -> None:
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"of somebody")
+    first = place.stage("x-1.1")
+    inode = os.stat(first.folder).st_ino
+    tmp = Path(first.tmp)
+    if spoil == "mode":
+        tmp.chmod(0o500)
+    else:
+        tmp.rmdir()
+    if spoil == "link":
+        tmp.symlink_to(outside)
+    kept = os.open(first.folder, os.O_RDONLY)  # so that the number is not given out again
+
+    place.world.stagings.recycle(first)
+    second = place.stage("x-2.1")
+
+    assert os.stat(second.folder).st_ino != inode
+    assert not Path(first.folder).exists()
+    assert (outside / "file").read_bytes() == b"of somebody"
+    os.close(kept)
+
+
+def test_nothing_is_left_of_what_would_have_been_used_again(place: Place) -> None:
+    place.world.stagings.recycle(place.stage("x-1.1"))
+    last = place.stage("x-2.1")
+
+    place.world.close()
+    place.world.stagings.recycle(last)
+
+    assert list((place.root / ".staging").iterdir()) == []
