@@ -172,7 +172,8 @@ def _is_plain(values: Iterable[Json]) -> bool:
     For these, as nearly all are, the standard encoder, written in C, gives the same bytes.
     """
     for value in values:
-        if value is None or isinstance(value, str):
+        found = type(value)
+        if found is str or value is None or found is bool:
             continue
         if isinstance(value, dict):
             if not ("".join(value).isascii() and _is_plain(value.values())):
@@ -180,7 +181,7 @@ def _is_plain(values: Iterable[Json]) -> bool:
         elif isinstance(value, list):
             if not _is_plain(value):
                 return False
-        elif isinstance(value, float) or not -SAFE_INTEGER_MAX <= value <= SAFE_INTEGER_MAX:
+        elif not isinstance(value, int) or not -SAFE_INTEGER_MAX <= value <= SAFE_INTEGER_MAX:
             return False
     return True
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from processors.protocol.canonical import Json, canonical
 
 CHUNK_BYTES = 1_048_576
 _PREFIX = "sha256:"
-_HEX = frozenset("0123456789abcdef")
+_is_digest = re.compile(_PREFIX + "[0-9a-f]{64}").fullmatch
 
 
 def of_bytes(data: bytes) -> str:
@@ -34,12 +35,7 @@ def of_file(path: str) -> tuple[str, int]:
 
 def is_digest(text: object) -> bool:
     """Whether a value is a digest in the one form that is written."""
-    return (
-        isinstance(text, str)
-        and len(text) == 71
-        and text.startswith(_PREFIX)
-        and _HEX.issuperset(text[7:])
-    )
+    return isinstance(text, str) and _is_digest(text) is not None
 
 
 def is_pin(text: object) -> bool:
