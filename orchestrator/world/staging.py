@@ -12,6 +12,7 @@ step costs, to make folders and to remove them is the dearest part (docs/decisio
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _FOLDER = ".staging"
 _NAME_BYTES = 16
+_SPARE_MAX = 4  # folders that an open world keeps; each is an open file
 _DEPTH_KEPT = 3  # slashes: of a tree /artifacts and what is in it are likely to be needed again
 PATIENCE_S = 2.0  # how long the folder of an attempt that never began may take to be removed
 
@@ -37,11 +39,11 @@ class Staging:
     Whoever works in it holds its lock, which the kernel lets go of when that process ends.
     """
 
-    __slots__ = ("_folders", "_mode", "attempt", "folder", "lock_fd", "own", "tmp", "tree")
+    __slots__ = ("_folders", "_made", "attempt", "folder", "lock_fd", "own", "tmp", "tree")
 
     def __init__(self, folder: str, lock_fd: int) -> None:
         self.lock_fd = lock_fd
-        self._mode = os.fstat(lock_fd).st_mode
+        self._made = os.fstat(lock_fd).st_mode, _attributes(lock_fd)
         self._folders: set[str] = set()  # of the tree, as the world calls them; "" is the tree
         self.lies_in(folder)
 
@@ -82,7 +84,8 @@ class Staging:
         self._folders = {folder for folder in self._folders if folder.count("/") < _DEPTH_KEPT}
         kept = {self.folder, self.tmp, *(self.tree + folder for folder in self._folders)}
         _empty(self.folder, kept)
-        return all(os.lstat(folder).st_mode == self._mode for folder in kept)
+        now = [(os.lstat(folder).st_mode, _attributes(folder)) for folder in kept]
+        return all(each == self._made for each in now)
 
 
 class StagingArea:
@@ -97,8 +100,15 @@ class StagingArea:
     def close(self) -> None:
         """Remove what would have been used again."""
         self._is_closed = True
-        while self._spare:
-            self.discard(self._spare.pop())
+        while (staging := self._taken()) is not None:
+            self.discard(staging)
+
+    def _taken(self) -> Staging | None:
+        """One of those to use again, if there is any; another thread may give one back."""
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return None
 
     def begin(self) -> Staging:
         """Make a private folder, which is no attempt's yet, or take one that was used.
@@ -106,8 +116,8 @@ class StagingArea:
         Raises:
             ContractError: ``ERR_INPUTS`` / ``world_unwritable``.
         """
-        if self._spare:
-            return self._spare.pop()
+        if (used := self._taken()) is not None:
+            return used
         try:
             try:
                 staging = self._make()
@@ -201,16 +211,18 @@ class StagingArea:
     def recycle(self, staging: Staging) -> None:
         """Empty a folder in which nobody works any more, for an attempt that is to come.
 
-        One that is not as it was made is removed.
+        One that is not as it was made is removed, and so is one too many.
         """
         try:
-            is_clear = not self._is_closed and staging.clear()
+            is_clear = len(self._spare) < _SPARE_MAX and staging.clear()
         except (OSError, RecursionError):
             is_clear = False
-        if is_clear:
-            self._spare.append(staging)
-        else:
+        if not is_clear:
             self.discard(staging)
+            return
+        self._spare.append(staging)
+        if self._is_closed:
+            self.close()  # what was given back meanwhile, too
 
     def discard(self, staging: Staging) -> None:
         """Remove a folder and all that is left in it, whatever its modes are.
@@ -232,6 +244,16 @@ class StagingArea:
 
     def _unwritable(self, error: OSError) -> Exception:
         return inputs_error("world_unwritable", f"world {self._world!a}: {error.strerror}")
+
+
+def _attributes(folder: str | int) -> dict[str, bytes]:
+    """The extended attributes of a folder, access lists among them; none where there cannot be."""
+    try:
+        return {name: os.getxattr(folder, name) for name in os.listxattr(folder)}
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return {}
+        raise
 
 
 def _remove(folder: str) -> None:

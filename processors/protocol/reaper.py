@@ -116,7 +116,8 @@ def children() -> list[int]:
     """The process ids of our main thread's children, dead ones that nobody waited for among them.
 
     The kernel hands an orphan to a process's first thread that is alive, and Python's main thread
-    ends last. What another thread has started is that one's, and its business.
+    ends last. What another thread has started is that one's: it calls ``begin``, or waits for the
+    process before it ends itself.
     """
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -256,11 +256,11 @@ OPERATIONS = {
     "chmod": 15,
     "fsync": 38,
     "ledger": 52,
-    "mkdir": 33,
+    "mkdir": 28,
     "open": 11,
     "rename": 14,
     "replace": 2,
-    "rmdir": 22,
+    "rmdir": 17,
     "unlink": 4,
     "write": 9,
 }

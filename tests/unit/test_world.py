@@ -351,7 +351,16 @@ def test_what_an_attempt_has_worked_in_is_emptied_and_used_again(place: Place) -
     assert there == sorted(["tmp", *(f"tree{folder}" for folder in around)])
 
 
-@pytest.mark.parametrize("spoil", ["mode", "link", "gone"])
+def test_few_are_kept_to_be_used_again(place: Place) -> None:
+    begun = [place.stage(f"x-{number}.1") for number in range(10)]
+    for staging in begun:
+        place.world.stagings.recycle(staging)
+
+    assert len(list((place.root / ".staging").iterdir())) == 4
+    assert len([each for each in begun if Path(each.folder).exists()]) == 4
+
+
+@pytest.mark.parametrize("spoil", ["mode", "link", "gone", "attribute"])
 def test_what_an_attempt_has_changed_is_not_used_again(
     place: Place, tmp_path: Path, spoil: str
 ) -> None:
@@ -363,6 +372,11 @@ def test_what_an_attempt_has_changed_is_not_used_again(
     tmp = Path(first.tmp)
     if spoil == "mode":
         tmp.chmod(0o500)
+    elif spoil == "attribute":
+        try:
+            os.setxattr(tmp, "user.note", b"of an attempt")
+        except OSError:
+            tmp.chmod(0o500)  # this file system has none
     else:
         tmp.rmdir()
     if spoil == "link":
