@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 
 from processors.protocol.canonical import Json, canonical
 
 CHUNK_BYTES = 1_048_576
 _PREFIX = "sha256:"
-_is_digest = re.compile(_PREFIX + "[0-9a-f]{64}").fullmatch
+_HEX = frozenset("0123456789abcdef")
 
 
 def of_bytes(data: bytes) -> str:
@@ -35,7 +34,12 @@ def of_file(path: str) -> tuple[str, int]:
 
 def is_digest(text: object) -> bool:
     """Whether a value is a digest in the one form that is written."""
-    return isinstance(text, str) and _is_digest(text) is not None
+    return (
+        isinstance(text, str)
+        and len(text) == 71
+        and text.startswith(_PREFIX)
+        and _HEX.issuperset(text[7:])
+    )
 
 
 def is_pin(text: object) -> bool:

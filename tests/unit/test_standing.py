@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -254,25 +254,33 @@ def test_a_goal_that_the_world_does_not_have_is_told(world: World) -> None:
         assert reason(caught) == "unknown_goal"
 
 
-def test_verdicts_of_a_moment_that_is_gone_are_judged_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another process takes the artifact away between the look and the writing."""
+def declare_with_meddling(
+    world: World, monkeypatch: pytest.MonkeyPatch, meddle: Callable[[World], object]
+) -> list[int]:
+    """Declare a goal at whose first judgement something else happens; return the looks at it."""
     looks: list[int] = []
 
-    def meddle(_: object, view: View) -> tuple[bool, dict[str, Json]]:
+    def judge(_: object, view: View) -> tuple[bool, dict[str, Json]]:
         found = view.artifact(A)
         looks.append(1)
         if len(looks) == 1:
             with World(world.ledger.folder, make=False) as other:
-                remove(other, A)
+                meddle(other)
         return found is not None, {}
 
     arguments = {"type": "object", "required": [], "properties": {}}
-    own = known.own("own.meddle", {"summary": "", "args": arguments, "paths": [], "judge": meddle})
+    own = known.own("own.meddle", {"summary": "", "args": arguments, "paths": [], "judge": judge})
     monkeypatch.setitem(known.OWN, "own.meddle", own)
     standing.declare(world, goal("one", A, "  - {name: meddle, predicate: own.meddle}"))
     put(world, A)
+    return looks
+
+
+def test_verdicts_of_a_moment_that_is_gone_are_judged_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process takes the artifact away between the look and the writing."""
+    looks = declare_with_meddling(world, monkeypatch, lambda other: remove(other, A))
 
     found = standing.prove(world, "one")
 
@@ -284,20 +292,7 @@ def test_verdicts_of_a_moment_that_is_gone_are_judged_again(
 def test_what_another_loop_has_just_proved_is_not_proved_once_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[int] = []
-
-    def meddle(_: object, view: View) -> tuple[bool, dict[str, Json]]:
-        looks.append(1)
-        if len(looks) == 1:
-            with World(world.ledger.folder, make=False) as other:
-                standing.prove(other, "one")
-        return view.artifact(A) is not None, {}
-
-    arguments = {"type": "object", "required": [], "properties": {}}
-    own = known.own("own.meddle", {"summary": "", "args": arguments, "paths": [], "judge": meddle})
-    monkeypatch.setitem(known.OWN, "own.meddle", own)
-    standing.declare(world, goal("one", A, "  - {name: meddle, predicate: own.meddle}"))
-    put(world, A)
+    looks = declare_with_meddling(world, monkeypatch, lambda other: standing.prove(other, "one"))
 
     found = standing.prove(world, "one")
 
