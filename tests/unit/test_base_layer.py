@@ -201,6 +201,22 @@ def test_the_mirror_is_one_that_has_a_release_of_debian() -> None:
             debian_apt.choose_mirror(listing, "trixie")
 
 
+def test_no_setting_of_the_machine_lets_an_unsigned_list_in(tmp_path: Path) -> None:
+    """The last line of a name is the one that counts for apt."""
+    names = [
+        f"Acquire::Allow{each}Repositories" for each in ("Insecure", "Weak", "DowngradeToInsecure")
+    ]
+    dump = "".join(f'{name} "true";\n' for name in (*names, "Acquire::gpgv::Options"))
+    proxy = 'Acquire::http::Proxy "http://proxy:3128";'
+
+    lines = debian_apt.settings(f"{dump}{proxy}\n", tmp_path, tmp_path / "sources.list")
+
+    assert proxy in lines
+    assert [line for line in lines if "gpgv" in line] == []
+    for name in names:
+        assert [line for line in lines if line.startswith(name)][-1] == f'{name} "false";'
+
+
 def test_what_apt_plans_becomes_packages_without_the_mirror() -> None:
     line = (
         "'http://mirror/debian/pool/main/p/pack/pack_1.deb' pack_1%3a1.0~rc1-1+b1_amd64.deb 10 "

@@ -83,7 +83,7 @@ def wheel_files(wheel: Path) -> Iterator[tuple[str, bytes]]:
             place = _place(info.filename)
             if info.is_dir() or place is None:
                 continue
-            if ".." in Path(place).parts:
+            if place.startswith("/") or ".." in Path(place).parts:
                 raise SystemExit(f"{wheel.name}: {info.filename} leaves its place")
             yield place, archive.read(info)
 

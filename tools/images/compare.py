@@ -75,13 +75,23 @@ def _images(layout: Path, descriptor: dict[str, Any]) -> Iterator[Image]:
 def _between_images(one: Image, other: Image) -> str | None:
     for number, (layer, counterpart) in enumerate(zip(one.layers, other.layers)):
         if layer != counterpart:
-            by = one.config["history"][number]["created_by"]
-            return f"layer {number} ({by}): {_between_layers(layer, counterpart)}"
+            by = _made_by(one.config, number)
+            return f"layer {number}{by}: {_between_layers(layer, counterpart)}"
     if len(one.layers) != len(other.layers):
         return f"{len(one.layers)} layers, {len(other.layers)} in the other"
     return _between_values(one.config, other.config, "configuration") or _between_values(
         one.manifest, other.manifest, "manifest"
     )
+
+
+def _made_by(config: dict[str, Any], number: int) -> str:
+    """What a layer was made by, in brackets, where the configuration tells.
+
+    See the OCI image configuration, ``history``: some of its entries made no layer.
+    """
+    steps = [step for step in config.get("history", []) if not step.get("empty_layer")]
+    by = steps[number].get("created_by") if number < len(steps) else None
+    return f" ({by})" if by else ""
 
 
 def _between_layers(one: bytes, other: bytes) -> str:

@@ -92,7 +92,8 @@ def resolve(source: str, folder: Path) -> list[Package]:
         f"{source}/ {contents.SUITE} {contents.COMPONENT}\n",
         encoding="utf-8",
     )
-    config.write_text("\n".join(_settings(folder, sources)), encoding="utf-8")
+    dump = _run("apt-config", "dump")
+    config.write_text("\n".join(settings(dump, folder, sources)), encoding="utf-8")
     _run("apt-get", "update", config=config)
     plan = _run("apt-get", "install", "--print-uris", "--yes", *contents.WANTED, config=config)
     return read_plan(plan, source)
@@ -140,14 +141,29 @@ def without_left_out(packages: Sequence[Package]) -> list[Package]:
     return [package for package in packages if package.name not in contents.LEFT_OUT]
 
 
-def _settings(folder: Path, sources: Path) -> list[str]:
+# Index targets are what to download besides package lists: none of it is wanted here. How
+# signatures are checked is ours to say.
+_NOT_INHERITED = ("Acquire::IndexTargets", "Acquire::gpgv")
+
+
+def settings(dump: str, folder: Path, sources: Path) -> list[str]:
+    """Return the lines of an apt.conf: how this machine downloads, and all else as we want it.
+
+    Args:
+        dump: What ``apt-config dump`` says of this machine.
+        folder: Where apt keeps its state.
+        sources: The list of sources.
+    """
     inherited = [
         line
-        for line in _run("apt-config", "dump").splitlines()
-        # Index targets are what to download besides package lists: none of it is wanted here.
-        if line.startswith("Acquire::") and not line.startswith("Acquire::IndexTargets")
+        for line in dump.splitlines()
+        if line.startswith("Acquire::") and not line.startswith(_NOT_INHERITED)
     ]
     own = {
+        # A machine may put up with unsigned lists; nothing here may come from one.
+        "Acquire::AllowInsecureRepositories": "false",
+        "Acquire::AllowWeakRepositories": "false",
+        "Acquire::AllowDowngradeToInsecureRepositories": "false",
         "Acquire::ForceHash": "SHA256",
         "Acquire::Languages": "none",
         "APT::Architecture": contents.ARCHITECTURE,

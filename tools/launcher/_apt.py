@@ -112,6 +112,10 @@ class Apt:
 
     def _own_settings(self) -> list[str]:
         settings = {
+            # A machine may put up with unsigned lists; nothing here may come from one.
+            "Acquire::AllowInsecureRepositories": "false",
+            "Acquire::AllowWeakRepositories": "false",
+            "Acquire::AllowDowngradeToInsecureRepositories": "false",
             "Acquire::ForceHash": "SHA256",
             "Acquire::Languages": "none",
             "APT::Architecture": _spec.ARCHITECTURE,
@@ -180,11 +184,13 @@ def _inherited_settings() -> list[str]:
         advice="The private root is made of Debian packages and needs a Debian machine. "
         "Install Bazelisk instead, or use a Debian VM or container.",
     )
-    # Index targets are what to download besides package lists: none of it is wanted here.
+    # Index targets are what to download besides package lists: none of it is wanted here. How
+    # signatures are checked is ours to say.
+    left_out = ("Acquire::IndexTargets", "Acquire::gpgv")
     return [
         line
         for line in dump.splitlines()
-        if line.startswith("Acquire::") and not line.startswith("Acquire::IndexTargets")
+        if line.startswith("Acquire::") and not line.startswith(left_out)
     ]
 
 
