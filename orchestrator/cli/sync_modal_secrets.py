@@ -67,6 +67,7 @@ def _run(call: Call, root: str) -> Answer:
             return result, [f"complete  {lane}", *(f"  {name}" for name in needed)]
         values = _values(given, needed)
         with Session(os.environ, DEPLOYING) as session:
+            records.add(synced.BEGUN, {"environment": lane})
             fact = sync.send(session, lane, parts, values, before)
         records.add(synced.FACT, fact)
     lines = [f"synced  {lane}, epoch {fact['epoch']}", *(f"  {name}  present" for name in needed)]

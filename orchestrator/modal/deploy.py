@@ -134,7 +134,13 @@ def wanted(processor: Processor, registry: str | None, override: str | None) -> 
     """
     if override is not None:
         found = reference.parse(override, "--image-override")
-        return Wanted(processor, found.digest, f"{found.host}/{found.path}", overridden=True)
+        if found.host:
+            place = f"{found.host}/{found.path}"
+        elif registry is None:
+            raise inputs_error("missing_flag", "missing: --registry, where that image lies")
+        else:
+            place = store.repository_at(registry, found.path)
+        return Wanted(processor, found.digest, place, overridden=True)
     digest = processors.pin_of(processor)
     if registry is None:
         raise inputs_error("missing_flag", "missing: --registry, where the pinned image lies")
@@ -151,8 +157,7 @@ class History:
         self.running: dict[str, Json] | None = None
         self.synced: dict[str, Json] | None = None
         for event in events:
-            if event.type == synced.FACT and event.data["environment"] == of.lane:
-                self.synced = event.data
+            self.synced = synced.after(self.synced, event, of.lane)
             if event.type in (MADE, STOPPED) and all(
                 event.data[key] == value for key, value in of.as_json().items()
             ):

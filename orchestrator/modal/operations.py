@@ -6,6 +6,7 @@ Runs in the process of ``calls`` alone. Whatever the SDK raises becomes a ``Call
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 from functools import partial
@@ -21,7 +22,7 @@ from processors.protocol.canonical import Json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
     from typing import Any
 
     type Answer = tuple[Json, bytes]
@@ -203,23 +204,29 @@ class Operations:
     async def _fetch(self, volume: modal.Volume, tree: str, item: Json) -> None:
         target = tree + shapes.text(item, "path")
         assert isinstance(item, dict)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        if item["cid"] is None:
-            os.symlink(os.devnull, target)  # it was no plain file, and is judged as none
-            return
+        with _on_our_disk():
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            if item["cid"] is None:
+                os.symlink(os.devnull, target)  # it was no plain file, and is judged as none
+                return
+            file = open(target, "xb", buffering=0)  # noqa: SIM115 - closed below
         cid, size_bytes = shapes.text(item, "cid"), shapes.count(item, "size_bytes")
         state, seen = hashlib.sha256(), 0
         try:
             async with self._fetching:
-                with open(target, "xb", buffering=0) as file:
-                    async for chunk in volume.read_file.aio(remote.place(cid)):
-                        seen += len(chunk)
-                        if seen > size_bytes:
-                            break
-                        state.update(chunk)
+                async for chunk in volume.read_file.aio(remote.place(cid)):
+                    seen += len(chunk)
+                    if seen > size_bytes:
+                        break
+                    state.update(chunk)
+                    with _on_our_disk():
                         _write_all(file.fileno(), chunk)
+        except CallError:
+            raise
         except Exception as error:  # noqa: BLE001 - the SDK's HTTP client has errors of its own
             raise failures.of_file(error, cid) from None
+        finally:
+            file.close()
         if (seen, "sha256:" + state.hexdigest()) != (size_bytes, cid):
             raise CallError(
                 "ERR_MODAL_INVOCATION", "file_lost", f"{cid} on the volume is another file"
@@ -290,6 +297,21 @@ async def _ignoring(awaitable: Awaitable[object]) -> None:
         await awaitable
     except (sdk.Error, OSError):
         pass  # the function's own time limit ends it then
+
+
+@contextlib.contextmanager
+def _on_our_disk() -> Iterator[None]:
+    """A block that writes what an app has reported; what fails there is no failure of the call."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError):
+        raise CallError(
+            "ERR_MODAL_INVOCATION", "exchange_invalid", "a file is reported in another's place"
+        ) from None
+    except OSError as error:
+        raise CallError(
+            "ERR_INPUTS", "world_unwritable", f"what was fetched: {error.strerror}"
+        ) from None
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -72,7 +72,11 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_server(server: str) -> None:
-    parts = urllib.parse.urlsplit(server)
+    try:
+        parts = urllib.parse.urlsplit(server)
+        _ = parts.port, (parts.hostname or "").encode("idna")
+    except ValueError:  # what it says may quote a password
+        raise inputs_error("bad_value", f"{SERVER} is no address") from None
     near = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
     if not near and parts.scheme not in ("https", "unix"):
         raise inputs_error(

@@ -18,15 +18,29 @@ if TYPE_CHECKING:
     from orchestrator.world.chain import Event
 
 FACT = "secrets.synced"
+BEGUN = "secrets.sending"  # written before the first value is sent
+_UNFINISHED = "unfinished"
 
 
 def last(events: Iterable[Event], environment: str) -> dict[str, Json] | None:
     """What was synced last for an environment, or None."""
     found = None
     for event in events:
-        if event.type == FACT and event.data["environment"] == environment:
-            found = event.data
+        found = after(found, event, environment)
     return found
+
+
+def after(before: dict[str, Json] | None, event: Event, environment: str) -> dict[str, Json] | None:
+    """What was synced last, once an event has come.
+
+    A sync that was begun has perhaps replaced some values and not others. Until one is finished,
+    nothing of the one before is good any more but its number.
+    """
+    if event.type not in (FACT, BEGUN) or event.data["environment"] != environment:
+        return before
+    if event.type == FACT:
+        return event.data
+    return {"epoch": 0 if before is None else before["epoch"], _UNFINISHED: True}
 
 
 def wanted(processor: Processor, secret: str) -> dict[str, Json]:
@@ -43,6 +57,8 @@ def problem(fact: dict[str, Json] | None, part: dict[str, Json], environment: st
     """Say what a processor lacks of a sync, or None if its environment has it all."""
     if fact is None:
         return f"the secrets of environment {environment} have never been synced"
+    if _UNFINISHED in fact:
+        return f"the last sync of environment {environment} was not finished"
     parts = fact["secrets"]
     assert isinstance(parts, list)
     found = [each for each in parts if shapes.text(each, "ref") == part["ref"]]

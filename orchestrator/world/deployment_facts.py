@@ -14,6 +14,7 @@ VERSIONS = {
     "deployment.made": 1,
     "deployment.unchanged": 1,
     "deployment.stopped": 1,
+    "secrets.sending": 1,
     "secrets.synced": 1,
 }
 
@@ -65,6 +66,7 @@ SHAPES: dict[tuple[str, int], shapes.Shape] = {
     ("deployment.made", 1): _DEPLOYED,
     ("deployment.unchanged", 1): _DEPLOYED,
     ("deployment.stopped", 1): _PLACE,
+    ("secrets.sending", 1): {"environment": grammar.is_label},
     ("secrets.synced", 1): {
         "environment": grammar.is_label,
         "epoch": grammar.is_positive,

@@ -330,6 +330,7 @@ _FOLDS: dict[tuple[str, int], Fold] = {
     ("deployment.made", 1): lambda _: [],
     ("deployment.unchanged", 1): lambda _: [],
     ("deployment.stopped", 1): lambda _: [],
+    ("secrets.sending", 1): lambda _: [],
     ("secrets.synced", 1): lambda _: [],
     ("goal.declared", 1): _goal_declared,
     ("goal.changed", 1): _goal_changed,

@@ -224,11 +224,16 @@ def test_each_way_not_to_reach_modal_has_its_reason(house: House) -> None:
     nobody = house.run(DOC, *words, env={"MODAL_TOKEN_ID": ""})
     dead = house.run(DOC, *words, env={"MODAL_SERVER_URL": "http://127.0.0.1:1"})
     clear = house.run(DOC, *words, env={"MODAL_SERVER_URL": "http://192.0.2.1:80"})
+    unread = [
+        house.run(DOC, *words, env={"MODAL_SERVER_URL": server}).error
+        for server in ("http://localhost:99999", "http://[::1", f"https://{'a' * 64}.test")
+    ]
 
     assert absent.error == ("ERR_MODAL_LOOKUP", "not_deployed")
     assert nobody.error == ("ERR_MODAL_LOOKUP", "no_credentials")
     assert dead.error == ("ERR_MODAL_LOOKUP", "unreachable")
     assert clear.error == ("ERR_INPUTS", "bad_value")
+    assert set(unread) == {("ERR_INPUTS", "bad_value")}
 
 
 @pytest.mark.proves("IL-4")
@@ -290,6 +295,8 @@ def test_in_dev_a_rollback_is_an_override_and_is_recorded_as_one(house: House) -
     assert back["result"]["digest"] == older
     made = [(each["data"]["digest"], each["data"]["override"]) for each in _made(house)]
     assert made == [(older, True), (newer, False), (older, True)]
+    bare = house.deploy(DOC, "dev", "--image-override", f"processors/doc-extract@{older}")
+    assert bare["result"]["image"] == f"{place}@{older}"
     assert failed(house.deploy(DOC, "dev", "--drift")) == ("ERR_REGISTRY_MISMATCH", "digest_chain")
 
 

@@ -100,6 +100,11 @@ def test_a_sync_is_made_or_is_told_to_have_failed(house: House, name: str) -> No
     assert (None if synced["status"] == "success" else failed(synced)) == error
     assert len(facts(house, "secrets.synced")) == (error is None)
     house.plane.reset()
+    check = house.call("sync_modal_secrets", "--lane", "staging", "--check")
+    if error is not None:  # some may have their new value, and others not
+        assert failed(check) == ("ERR_MISSING_SECRET", "not_synced")
+    else:
+        assert check["status"] == "success"
     assert house.sync("staging")["result"]["epoch"] == 1 + (error is None)
 
 

@@ -36,6 +36,7 @@ def test_the_types_are_those_of_the_documentation_at_their_versions() -> None:
         "deployment.made": 1,
         "deployment.unchanged": 1,
         "deployment.stopped": 1,
+        "secrets.sending": 1,
         "secrets.synced": 1,
         "goal.declared": 1,
         "goal.changed": 1,

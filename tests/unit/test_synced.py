@@ -38,6 +38,18 @@ def test_the_last_sync_of_an_environment_counts() -> None:
     assert synced.last(events(lives.synced()), "main") is None
 
 
+def test_a_sync_that_was_not_finished_leaves_the_number_of_the_one_before_alone() -> None:
+    begun = synced.last(events(lives.synced(3, part()), lives.sending()), "staging")
+    again = synced.last(events(lives.sending(), lives.synced(4, part())), "staging")
+    first = synced.last(events(lives.sending()), "staging")
+
+    assert begun is not None
+    assert first is not None
+    assert (begun["epoch"], first["epoch"]) == (3, 0)
+    assert "was not finished" in str(synced.problem(begun, part(), "staging"))
+    assert synced.problem(again, part(), "staging") is None
+
+
 @pytest.mark.proves("PA-3")
 @pytest.mark.parametrize(
     ("fact", "words"),
