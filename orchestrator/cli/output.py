@@ -123,8 +123,24 @@ def print_document(document: dict[str, Json]) -> None:
 
 
 def line_of(document: dict[str, Json]) -> bytes:
-    """A document on a line of its own."""
-    return canonical(document) + b"\n"
+    """A document on a line of its own.
+
+    What is not UTF-8 in the name of a file or a branch is told as its bytes, escaped.
+    """
+    try:
+        return canonical(document) + b"\n"
+    except UnicodeEncodeError:
+        return canonical(_escaped(document)) + b"\n"
+
+
+def _escaped(value: Json) -> Json:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    if isinstance(value, dict):
+        return {str(_escaped(key)): _escaped(item) for key, item in value.items()}
+    return value
 
 
 def print_lines(lines: Iterable[str]) -> None:

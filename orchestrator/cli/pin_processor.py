@@ -13,6 +13,8 @@ from orchestrator.cli.flags import Flag, Given
 from orchestrator.cli.places import LAYOUT, ONE_OF, REGISTRY, TIMEOUT, ref_of, store_of
 from orchestrator.cli.program import Call, Command
 from orchestrator.images import branch, built, freshness, pin, processors, proposal
+from orchestrator.images.branch import Tree
+from orchestrator.images.pin import Source
 from orchestrator.images.records import Records
 from orchestrator.lanes import LANES
 from processors.protocol.canonical import Json
@@ -62,12 +64,13 @@ def _pin(call: Call, root: str) -> Answer:
         raise inputs_error(reason, f"exactly one of {place} says where the image is")
     ref = ref_of(given.require("--ref"))
     with Records(call.world) as records:
-        source = pin.read(files, ref)
-        tree = branch.check(os.path.dirname(source.path), os.environ)
+        _open(files, ref)  # what cannot be edited is refused before anybody is asked
         image = built.load(root, ref)
-        pin.check_source(source, image)
         store = store_of(given, image, root)
+        pin.check_source(pin.read(files, ref), image)
         verified = pin.verify(image, store)
+        source, tree = _open(files, ref)  # that has taken its time: what there is now is edited
+        pin.check_source(source, image)
         data = pin.edited(source.data, image.digest, ref, ascii(source.shown))
         if data != source.data:
             pin.write(source, data)
@@ -82,6 +85,12 @@ def _pin(call: Call, root: str) -> Answer:
     result = {**fact, "changed": data != source.data, "branch": tree.name, "verified": verified}
     result |= proposal.of(source, data, tree, result)
     return result, proposal.lines(result)
+
+
+def _open(files: str, ref: Ref) -> tuple[Source, Tree]:
+    """A ``registry.yaml`` as it is now, and its working tree, which is on no protected branch."""
+    source = pin.read(files, ref)
+    return source, branch.check(os.path.dirname(source.path), os.environ)
 
 
 def _own_files() -> str:

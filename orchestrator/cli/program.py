@@ -165,14 +165,13 @@ def _performed(find: Callable[[], Command], argv: list[str], answer: _Answer, sk
         call = Call(given, command.world)
         if call.world:
             answer.meta["world"] = call.world.encode("utf-8", "backslashreplace").decode("utf-8")
-        result, lines = command.perform(call)
+        answer.give(*command.perform(call))
     except output.UnreadError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer is one document
         if "--debug" in argv and not isinstance(error, ContractError):
             _show_frames(error)
         return answer.refuse(known(error))
-    answer.give(result, lines)
     return EXIT_OK
 
 

@@ -161,7 +161,10 @@ def _referrers(
             continue
         if digest is None:
             raise unavailable("not_built", f"{name} was built without its digest; build it again")
-        manifest = place.manifest(_top(place, digest, f"{name}.digest"))
+        own_top = _top(place, digest, f"{name}.digest")
+        manifest = place.manifest(own_top)
+        if own_top.media_type != layout.MANIFEST_TYPE or not manifest.blobs:
+            raise mismatch("layout_invalid", f"{place.folder!a} holds no manifest with a layer")
         for blob in manifest.blobs[:-1]:
             place.check_blob(blob)
         said = check(manifest.data, place.read(manifest.blobs[-1]), image)

@@ -62,13 +62,23 @@ class Folder:
         """Whether it is in this repository: what a killed push has left is not."""
         if not os.path.exists(os.path.join(self._folder, layout.INDEX_FILE)):
             return False
-        for entry in self._layout.entries():
+        entries = self._layout.entries()
+        if f"{self.name}@{of.digest}" in map(_name, entries):
+            return True
+        return any(of.digest in self._parts(entry) for entry in entries)
+
+    def _parts(self, entry: dict[str, Json]) -> list[str]:
+        """The digests that an entry's index names; none where it is not ours or cannot be read.
+
+        Others keep what they like in the same folder, and may have lost some of it.
+        """
+        if not str(_name(entry)).startswith(f"{self.name}@"):
+            return []
+        try:
             top = layout.descriptor(entry, layout.INDEX_FILE)
-            if _name(entry) == f"{self.name}@{top.digest}":
-                listed = (top, *self._layout.manifest(top).children)
-                if of.digest in [each.digest for each in listed]:
-                    return True
-        return False
+            return [each.digest for each in self._layout.manifest(top).children]
+        except ContractError:
+            return []
 
     def check_blob(self, of: Descriptor) -> None:
         """Read a blob and measure it."""

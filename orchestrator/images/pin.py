@@ -7,6 +7,7 @@ in that way is refused, and nothing is ever committed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from dataclasses import dataclass
@@ -197,7 +198,8 @@ def edited(data: bytes, digest: str, ref: Ref, what: str) -> bytes:
 def _written(old: str, before: str, node: yaml.ScalarNode, digest: str) -> str:
     """The scalar that takes an old one's place, in the style of the old one."""
     if node.value and node.value in old:
-        return old.replace(node.value, digest)  # quotes, or a block's indicator, stay
+        before_it, _, after_it = old.rpartition(node.value)
+        return f"{before_it}{digest}{after_it}"  # quotes, or a block's indicator, stay
     if old:
         return digest
     return f" {digest}" if before[-1:] not in (" ", "\t") else digest
@@ -219,7 +221,7 @@ def write(source: Source, data: bytes) -> None:
     Raises:
         ContractError: ``ERR_INPUTS`` / ``unwritable_target``.
     """
-    scratch = f"{source.path}.{os.getpid()}.new"
+    scratch = f"{source.path}.{os.urandom(8).hex()}.new"
     try:
         mode = stat.S_IMODE(os.stat(source.path).st_mode)
         fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -231,7 +233,8 @@ def write(source: Source, data: bytes) -> None:
                 os.fsync(fd)
             os.replace(scratch, source.path)
         except BaseException:
-            os.unlink(scratch)
+            with contextlib.suppress(FileNotFoundError):  # a signal came when it was replaced
+                os.unlink(scratch)
             raise
     except OSError as error:
         raise inputs_error("unwritable_target", f"{source.shown!a}: {error.strerror}") from None

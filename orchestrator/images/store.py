@@ -86,9 +86,15 @@ class Registry:
             wanted = with_referrers(listed, referrers)
             if wanted == listed:
                 return
-            with tempfile.TemporaryDirectory() as folder:
-                self._write_list(folder, wanted, {r.descriptor.digest: r.data for r in referrers})
-                self._crane.push(folder, tag, as_index=True)
+            try:
+                with tempfile.TemporaryDirectory() as folder:
+                    self._write_list(
+                        folder, wanted, {r.descriptor.digest: r.data for r in referrers}
+                    )
+                    self._crane.push(folder, tag, as_index=True)
+            except OSError as error:
+                why = f"a folder for temporary files (TMPDIR): {error.strerror}"
+                raise inputs_error("unwritable_target", f"{why}; the image is there") from None
         raise unavailable(
             "registry_failed", f"{tag}: the list of referrers is not what was written, or changes"
         )

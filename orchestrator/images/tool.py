@@ -97,16 +97,26 @@ def run(
 
 
 def _drain(process: subprocess.Popen[bytes], end: float, out: Take, err: Take) -> None:
-    """Read both streams to their ends."""
-    with selectors.DefaultSelector() as selector:
+    """Read both streams to their ends, or as far as they are filled when the tool has ended.
+
+    What a tool leaves running may hold them open for as long as it likes.
+    """
+    ended = os.pidfd_open(process.pid)
+    with os.fdopen(ended, "rb", buffering=0), selectors.DefaultSelector() as selector:
         for stream, take in ((process.stdout, out), (process.stderr, err)):
             assert stream is not None
             selector.register(stream, selectors.EVENT_READ, take)
-        while selector.get_map():
+        selector.register(ended, selectors.EVENT_READ)
+        while len(selector.get_map()) > 1:
             left = end - time.monotonic()
             if left <= 0:
                 raise TimeoutError
-            for key, _ in selector.select(left):
+            ready = [key for key, _ in selector.select(left)]
+            if [key.fd for key in ready] == [ended]:
+                return
+            for key in ready:
+                if key.fd == ended:
+                    continue
                 if chunk := os.read(key.fd, _READ_BYTES):
                     key.data(chunk)
                 else:

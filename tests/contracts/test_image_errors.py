@@ -7,6 +7,7 @@ meets it. No answer holds the credentials that every case has in its docker conf
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -98,6 +99,13 @@ def two_in_a_layout(place: Place) -> Answer:
     file = place.bench.own / "image/index.json"
     index = json.loads(file.read_bytes())
     file.write_text(json.dumps({**index, "manifests": index["manifests"] * 2}))
+    return place.bench.build()
+
+
+def an_index_that_refers(place: Place) -> Answer:
+    digest = place.bench.image()
+    shutil.copytree(place.bench.own / "image", place.bench.own / "image_sbom")
+    (place.bench.own / "image_sbom.digest").write_text(f"{digest}\n")
     return place.bench.build()
 
 
@@ -373,6 +381,7 @@ FAILURES = (
     Case("ERR_REGISTRY_MISMATCH/ref_mismatch", a_registry_of_another, ("hostile/zoo@2",)),
     Case("ERR_REGISTRY_MISMATCH/layout_invalid", no_content_root, ("processor.content-root",)),
     Case("ERR_REGISTRY_MISMATCH/layout_invalid", two_in_a_layout, ("2 manifests", "not one")),
+    Case("ERR_REGISTRY_MISMATCH/layout_invalid", an_index_that_refers, ("image_sbom", "no manif")),
     Case("ERR_REGISTRY_MISMATCH/layout_invalid", no_layout_at_all, ("image/oci-layout",)),
     Case("ERR_REGISTRY_MISMATCH/layout_invalid", a_lost_layer, ("blobs/sha256/", "No such")),
     Case("ERR_REGISTRY_MISMATCH/digest_mismatch", another_digest_file, (OTHER, "build it again")),

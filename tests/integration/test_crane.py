@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from orchestrator.images import tool
 
 FOLDER = Path("tests/fixtures/images")
 CRANE = FOLDER / "crane"
@@ -58,3 +62,19 @@ def test_gzipped_layers_are_valid_to_the_last_byte(registry: str) -> None:
     crane("push", FOLDER / "gzip", f"{registry}/gzip")
 
     assert crane("validate", "--remote", f"{registry}/gzip").startswith("PASS")
+
+
+def test_what_a_tool_leaves_running_keeps_nobody_waiting() -> None:
+    """As an agent that a credential helper starts; it holds the streams open."""
+    said = bytearray()
+
+    status = tool.run(
+        ["/bin/sh", "-c", "sleep 600 & echo $!"],
+        env={"PATH": "/usr/bin:/bin"},
+        limit_s=60,
+        on_stdout=said.extend,
+        on_stderr_line=print,
+    )
+
+    assert status == 0
+    os.kill(int(said), signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -180,6 +181,70 @@ def test_a_folder_takes_a_registrys_place(bench: Bench, tmp_path: Path) -> None:
     assert (result["digest"], result["kind"]) == (digest, "layout")
     assert set(result["verified"]["referrers"].values()) == {"verified"}
     assert f"digest: {digest}" in bench.registry.read_text()
+
+
+def meanwhile(bench: Bench, action: str) -> None:
+    """Let something happen whenever a registry is asked."""
+    program = bench.root / "tools/images/crane"
+    program.unlink()
+    program.write_text(f'#!/bin/sh\n{action}\nexec {CRANE} "$@"\n')
+    program.chmod(0o700)
+
+
+@pytest.mark.proves("IL-3")
+def test_what_was_written_while_the_image_was_fetched_back_stays(
+    bench: Bench, registry: simulated.Server
+) -> None:
+    digest = bench.image()
+    bench.push("--registry", registry.host)
+    meanwhile(bench, f"grep -q theirs {bench.registry} || echo '# theirs' >> {bench.registry}")
+
+    result = bench.pin("--registry", registry.host).result
+
+    assert (result["changed"], result["digest"]) == (True, digest)
+    assert bench.registry.read_text().endswith("# theirs\n")
+    assert f"digest: {digest}" in bench.registry.read_text()
+
+
+@pytest.mark.proves("CI-5")
+def test_a_branch_that_has_become_a_protected_one_is_not_edited(
+    bench: Bench, registry: simulated.Server
+) -> None:
+    bench.image()
+    bench.push("--registry", registry.host)
+    before = bench.registry.read_bytes()
+    meanwhile(bench, f"git -C {bench.tree} symbolic-ref HEAD refs/heads/main")
+
+    refused = bench.pin("--registry", registry.host)
+
+    assert refused.error[:2] == ("ERR_CI_SAFETY", "protected_branch")
+    assert bench.registry.read_bytes() == before
+
+
+def test_a_branch_whose_name_is_no_text_is_told_escaped(bench: Bench, tmp_path: Path) -> None:
+    bench.image()
+    folder = str(tmp_path / "images")
+    bench.push("--layout", folder)
+    bench.git("symbolic-ref", "HEAD", "refs/heads/caf\udce9")
+
+    assert bench.pin("--layout", folder).result["branch"] == "caf\\udce9"
+
+
+def test_what_others_keep_in_a_folder_is_in_nobodys_way(bench: Bench, tmp_path: Path) -> None:
+    """Something of this repository that has lost its blobs, and a digest of another kind."""
+    bench.image()
+    folder = tmp_path / "images"
+    bench.push("--layout", str(folder))
+    index = json.loads((folder / "index.json").read_bytes())
+    [ours] = index["manifests"]
+    lost = "sha256:" + "a" * 64
+    name = "org.opencontainers.image.ref.name"
+    gone = {**ours, "digest": lost, "annotations": {name: f"tests/hostile-zoo@{lost}"}}
+    index["manifests"] = [{**gone, "digest": "sha512:" + "b" * 128}, gone, ours]
+    (folder / "index.json").write_text(json.dumps(index))
+
+    assert bench.pin("--layout", str(folder)).result["changed"] is True
+    assert bench.push("--layout", str(folder)).result["uploaded"] == []
 
 
 @pytest.mark.proves("BZ-6")

@@ -59,6 +59,7 @@ STYLES = [
     ("image:\n  digest: >-\n    @\n\n  repository: a/b", OLD, NEW),
     ("image:\n  digest:\n    @\n  repository: a/b", OLD, NEW),
     ("image:\n  digest: @\n  repository: a/b", ESCAPED, NEW),
+    (f"image:\n  digest: |- # was {OLD}\n    @\n  repository: a/b", OLD, NEW),
     ("image:\n  ? digest\n  : @\n  ? repository\n  : a/b", "null", NEW),
 ]
 
