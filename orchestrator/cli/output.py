@@ -24,6 +24,7 @@ class _Stdout:
     """Where answers go."""
 
     fd = 1
+    is_cut = False  # whether something was begun that has not gone out whole
 
 
 def keep_standard_streams() -> None:
@@ -160,6 +161,7 @@ def print_bytes(data: bytes) -> None:
         UnreadError: As there.
     """
     view = memoryview(data)
+    _Stdout.is_cut = True
     while view:
         try:
             view = view[os.write(_Stdout.fd, view) :]
@@ -167,6 +169,17 @@ def print_bytes(data: bytes) -> None:
             _wait_for_stdout()
         except OSError as error:
             raise UnreadError(error) from None
+    _Stdout.is_cut = False
+
+
+def end_line() -> None:
+    """End the line that a signal has cut, so that what comes next has one of its own.
+
+    Raises:
+        UnreadError: As there.
+    """
+    if _Stdout.is_cut:
+        print_bytes(b"\n")
 
 
 def tell(text: str) -> None:
@@ -205,8 +218,9 @@ def _summary(envelope: dict[str, Json]) -> str:
         outputs = envelope["outputs"]
         assert isinstance(outputs, list)
         rows = [
-            f"  {shapes.text(item, 'path')}  {shapes.count(item, 'size_bytes')} bytes"
+            f"  {shown(shapes.text(item, 'path'))}  {shapes.count(item, 'size_bytes')} bytes"
             for item in outputs
         ]
-        return "\n".join([head, *rows, f"  {envelope['index_path']}  (the list of these)"])
+        index = shown(shapes.text(envelope, "index_path"))
+        return "\n".join([head, *rows, f"  {index}  (the list of these)"])
     return f"{head}\n{explained(envelope['error'])}"

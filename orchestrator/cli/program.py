@@ -194,6 +194,7 @@ class _Answer:
         """Print an error, or tell of it where a document has begun; return the exit status."""
         document: Result = {"status": "error", "error": dict(error.as_json()), "meta": self.meta}
         if self._as_json and not self._is_begun:
+            output.end_line()
             self._print(document)
         else:
             output.tell(f"error  {self.meta['command']}\n{output.explained(document['error'])}\n")

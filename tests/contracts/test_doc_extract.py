@@ -62,8 +62,13 @@ def encryption(password: bytes, file_id: bytes) -> bytes:
     return b"".join(words) + b">/P %d>>" % rights
 
 
-def pdf(pages: Sequence[Sequence[tuple[int, int, str]]], *, password: bytes | None = None) -> bytes:
-    """A PDF; a page is a list of (points, baseline, text)."""
+def pdf(
+    pages: Sequence[Sequence[tuple[int, int, str]]],
+    *,
+    password: bytes | None = None,
+    means: tuple[str, str] | None = None,
+) -> bytes:
+    """A PDF; a page is a list of (points, baseline, text). One letter may mean something else."""
     objects = [b"", b"", b"<</Title(The Annual Report)>>"]
     objects.append(b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>")
     kids = []
@@ -78,6 +83,12 @@ def pdf(pages: Sequence[Sequence[tuple[int, int, str]]], *, password: bytes | No
             b"/Resources<</Font<</F1 4 0 R>>>>>>" % len(objects)
         )
         kids.append(b"%d 0 R" % len(objects))
+    if means is not None:
+        codes = tuple(each.encode("utf-16-be").hex().encode() for each in means)
+        told = b"begincmap\n1 begincodespacerange <00> <FF> endcodespacerange\n1 beginbfchar "
+        told += b"<%s> <%s> endbfchar\nendcmap" % (codes[0][2:], codes[1])
+        objects.append(b"<</Length %d>>stream\n%s\nendstream" % (len(told), told))
+        objects[3] = objects[3][:-2] + b"/ToUnicode %d 0 R>>" % len(objects)
     objects[0] = b"<</Type/Catalog/Pages 2 0 R/Lang(en-GB)>>"
     objects[1] = b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(kids), b" ".join(kids))
     trailer = b"/Root 1 0 R/Info 3 0 R"
@@ -276,6 +287,14 @@ def test_a_pdf_becomes_headings_paragraphs_and_metadata(extract: Callable[..., R
     }
 
 
+def test_letters_that_are_two_units_move_no_heading(extract: Callable[..., Result]) -> None:
+    lines = [(10, 780, "Great news ~~~ today"), (24, 700, "Heading"), (10, 650, "Body. " * 9)]
+
+    text, _ = extracted(extract("r.pdf", pdf([lines], means=("~", "😀"))))
+
+    assert text == f"Great news 😀😀😀 today\n\n# Heading\n\n{('Body. ' * 9).rstrip()}\n"
+
+
 def test_small_print_makes_no_heading_of_the_body(extract: Callable[..., Result]) -> None:
     """A listing may be longer than the text around it."""
     prose = [(11, 780 - 30 * n, f"Paragraph {n} of some length.") for n in range(9)]
@@ -321,8 +340,25 @@ def test_a_page_becomes_its_content_without_its_surroundings(
         ),
         ("<article><p>one</article><article><p>two</article>", "one\n\ntwo\n"),
         ("<nav>x</nav><article><p>one</article><p>after", "one\n"),
+        ("<ol start=8><li>a<li>b<ol><li>c</ol><li>d</ol>", "8. a\n9. b\n   1. c\n10. d\n"),
+        ('<ol start="²"><li>a</ol>', "1. a\n"),
+        (
+            "<table><caption>k</caption><tbody><tr><td>1<tbody><tr><td colspan='²'>2</table>",
+            "k\n\n|  |\n| --- |\n| 1 |\n| 2 |\n",
+        ),
+        (
+            "<table><thead><tr><th>k<tbody><tr><td>1<tbody><tr><td>2</table>",
+            "| k |\n| --- |\n| 1 |\n| 2 |\n",
+        ),
+        (
+            "<p>List&lt;String&gt; &amp;lt; &lt;b&gt; 1 &lt; 2, AT&amp;T; R&amp;D",
+            "List\\<String> \\&lt; \\<b> 1 < 2, AT\\&T; R&D\n",
+        ),
     ],
-    ids=["list", "paragraphs", "table", "articles", "article"],
+    ids=[
+        *("list", "paragraphs", "table", "articles", "article", "numbers", "no_number"),
+        *("sections", "head_and_sections", "text_like_tags"),
+    ],
 )
 def test_html_may_leave_end_tags_out_and_hold_articles(
     extract: Callable[..., Result], page: str, expected: str
@@ -341,6 +377,55 @@ def test_a_page_is_read_in_the_encoding_it_declares(
     text, _ = extracted(extract("page.html", page))
 
     assert text == "Grüße, 5 €\n"
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        ("utf-16", "a page, in truth of 7 bits"),
+        ("gb2312", "朱镕基"),
+        ("shift_jis", "髙①"),
+        ("x-sjis", "髙"),
+        ("euc-kr", "똠방각하"),
+        ("iso-8859-9", "şağ €"),
+        ("windows-874", "กขค"),
+        ("iso-8859-8-i", "שלום"),
+        ("koi8-r", "привет"),
+        ("UTF-8", "žluťoučký"),
+    ],
+)
+def test_a_label_means_what_pages_mean_by_it(
+    extract: Callable[..., Result], label: str, text: str
+) -> None:
+    codec = {
+        "utf-16": "ascii",
+        "gb2312": "gbk",
+        "shift_jis": "cp932",
+        "x-sjis": "cp932",
+        "euc-kr": "cp949",
+        "iso-8859-9": "cp1254",
+        "windows-874": "cp874",
+        "iso-8859-8-i": "iso-8859-8",
+    }.get(label, label)
+    page = f'<meta charset="{label}"><p>{text}'.encode(codec)
+
+    assert extracted(extract("page.html", page))[0] == f"{text}\n"
+
+
+def test_a_byte_that_windows_leaves_open_does_no_harm(extract: Callable[..., Result]) -> None:
+    text, _ = extracted(extract("page.html", b'<meta charset="windows-1252"><p>a\x81b\x80'))
+
+    assert text == "ab€\n"
+
+
+def test_many_items_and_sections_take_no_time(extract: Callable[..., Result]) -> None:
+    items = b"<ol>" + b"<li>a</li>\n" * 30_000 + b"</ol>"
+    sections = b"<table>" + b"<tbody><tr><td>b</td></tr></tbody>" * 10_000 + b"</table>"
+
+    text, _ = extracted(extract("page.html", b"<html>" + items + sections, limits={"time_s": 60}))
+
+    assert "30000. a" in text
+    assert text.count("| b |") == 10_000
 
 
 def test_markdown_stays_markdown(extract: Callable[..., Result]) -> None:
@@ -454,7 +539,9 @@ BAD = {
     "no_encoding_of_text": ("a.html", b'<meta charset="rot13"><p>a', "bad_encoding"),
     "encoding_of_nothing": ("a.html", b'<meta charset="undefined"><p>a', "bad_encoding"),
     "text_named_html": ("a.html", b"no tag at all", "format_mismatch"),
-    "odd_number": ("a.html", '<ol start="²"><li>a</ol>'.encode(), "corrupt_document"),
+    "encoding_of_no_page": ("a.html", b'<meta charset="cp037"><p>a', "bad_encoding"),
+    "encoding_that_escapes": ("a.html", b'<meta charset="unicode_escape"><p>a', "bad_encoding"),
+    "open_byte": ("a.html", b'<meta charset="windows-1253"><p>\xd2', "bad_encoding"),
     "scan": ("a.pdf", pdf([[]]), "no_text"),
     "blank_text": ("a.txt", b" \n\n", "no_text"),
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -451,6 +454,31 @@ def test_an_answer_that_nobody_gets_is_no_success(
         assert (ended.returncode, ended.stdout) == (1, b"")
         assert ended.stderr.startswith(says)
         assert ended.stderr.count(b"\n") == (2 if says else 0)
+
+
+def test_a_signal_in_the_middle_of_a_line_leaves_a_last_line_that_is_whole(
+    world: Path, tmp_path: Path
+) -> None:
+    """A pipe takes up to 4,096 bytes at once whole, and of what is longer a part."""
+    path = f"/artifacts/{'/'.join(['😀' * 60] * 16)}"
+    (tmp_path / "file").write_bytes(b"x")
+    world_command("put", str(tmp_path / "file"), path, world=world)
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)
+    with start(
+        "tail", "--count", "1", "--json", world=world, command=LEDGER, stdout=writer
+    ) as process:
+        os.close(writer)
+        with open(reader, "rb", buffering=0) as stdout:
+            while struct.unpack("i", fcntl.ioctl(stdout, termios.FIONREAD, bytes(4)))[0] < 4_096:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            lines = stdout.readall().splitlines()
+
+    assert json.loads(lines[-1])["error"]["reason"] == "terminated"
+    assert len(lines[0]) >= 4_096
+    assert process.returncode == 143
 
 
 def test_whoever_has_gone_from_stdout_asks_for_no_reason(world: Path) -> None:

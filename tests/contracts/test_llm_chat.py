@@ -434,7 +434,9 @@ def test_a_wait_beyond_a_limit_is_not_begun(bench: Bench, seconds: str) -> None:
     assert len(bench.server.requests) == 1
 
 
-@pytest.mark.parametrize("text", ["soon", "-1", "1.5", "Wed, 21 Oct 2015 07:28:00 GMT", "nan"])
+@pytest.mark.parametrize(
+    "text", ["soon", "-1", "1.5", "Wed, 21 Oct 2015 07:28:00 GMT", "nan", "1é"]
+)
 def test_another_retry_after_is_as_none(bench: Bench, text: str) -> None:
     bench.server.script(simulated.status(429, retry_after=text))
 

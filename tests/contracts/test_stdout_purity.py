@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.harness import MOCK, SCHEMA, ZOO_COMMAND, run, zoo
+from tests.harness import MOCK, SCHEMA, ZOO_COMMAND, run, zoo, zoo_words
 
 GOOD = '{"behaviour": "good"}'
 REQUIRED = (
@@ -156,6 +156,17 @@ def test_without_json_a_summary_for_people_is_on_stdout(
     assert result.exit_code == exit_code
     assert said in result.stdout
     assert not result.stdout.startswith(b"{")
+
+
+def test_a_summary_turns_no_line_around(tmp_path: Path) -> None:
+    words = zoo_words("good", prefix="/artifacts/zoo/a\u202eb/")
+    words.remove("--json")
+
+    result = run(*words, world=tmp_path / "world", command=ZOO_COMMAND)
+
+    assert result.exit_code == 0
+    assert rb"/artifacts/zoo/a\u202eb/outputs/seen.txt" in result.stdout
+    assert "\u202e".encode() not in result.stdout
 
 
 def test_a_refused_call_leaves_no_world(tmp_path: Path) -> None:

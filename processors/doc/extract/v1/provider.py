@@ -46,7 +46,41 @@ _UNSEEN = (
 _PERMALINKS = ("", "#", "¶", "§", "🔗", "\uf0c1")  # a heading's link to itself
 _BULLETS = re.compile(r"^[•◦▪‣·]\s*")
 _LETTER = re.compile(r"[^\W\d_]")
+_NUMBER = "data-number"
+_NATURAL = re.compile(r"[0-9]{1,9}")
+_LIVE = re.compile(r"<(?=[A-Za-z/!?])|&(?=#?[0-9A-Za-z]+;)")
 _BLANKS = re.compile(r"[ \t\r\n]{100,}")  # markdownify takes quadratic time for these
+# What pages mean by their labels (WHATWG Encoding, section 4.2): those that Python does not know,
+# by Python's names the larger sets that stand for some, and all that is taken.
+_LABELS = {
+    "iso-8859-8-i": "iso8859-8",
+    "windows-874": "cp874",
+    "windows-949": "cp949",
+    "x-euc-jp": "euc_jp",
+    "x-gbk": "gb18030",
+    "x-mac-cyrillic": "mac-cyrillic",
+    "x-sjis": "cp932",
+}
+_MEANT = {
+    "ascii": "cp1252",
+    "big5": "big5hkscs",
+    "euc_kr": "cp949",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "iso8859-1": "cp1252",
+    "iso8859-11": "cp874",
+    "iso8859-9": "cp1254",
+    "shift_jis": "cp932",
+    "tis-620": "cp874",
+    "utf-8": "utf-8-sig",
+}
+_WINDOWS = frozenset(["cp874", *(f"cp{number}" for number in range(1250, 1259))])
+_ENCODINGS = _WINDOWS | {
+    *("big5hkscs", "cp866", "cp932", "cp949", "euc_jp", "gb18030", "iso2022_jp", "koi8-r"),
+    *("koi8-u", "mac-cyrillic", "mac-roman", "utf-8-sig"),
+    *(f"iso8859-{part}" for part in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)),
+}
+_SAME = "processors.doc.extract.same"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
 
 
@@ -66,7 +100,21 @@ class _Line:
 
 
 class _Converter(MarkdownConverter):
-    """Markdownify (whose stub lacks these two), with cells that cannot end early."""
+    """Markdownify (whose stub lacks these), with cells that cannot end early and text that is text.
+
+    It counts the items before each one of a list, so each is shown to it as the first of a list
+    that begins with its number; ``_number`` has put that there.
+    """
+
+    def escape(self, text: str, parent_tags: set[str]) -> str:
+        return _inert(str(super().escape(text, parent_tags)))  # type: ignore[misc]
+
+    def convert_li(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        if (number := el.get(_NUMBER)) is not None:
+            alone = Tag(name="ol", attrs={"start": str(number)})
+            el = Tag(name="li")
+            alone.append(el)
+        return str(super().convert_li(el, text, parent_tags))  # type: ignore[misc]
 
     def convert_td(self, el: Tag, text: str, parent_tags: set[str]) -> str:
         cell = text.replace("|", r"\|")
@@ -170,16 +218,22 @@ def _page_lines(pdf: pypdfium2.PdfDocument, index: int) -> list[_Line]:
         for text in words.get_text_range().split("\n"):
             if text.strip():
                 letter = _LETTER.search(text)
-                first = place(at + (letter.start() if letter else 0))
+                first = place(at + _units(text[: letter.start()] if letter else ""))
                 raw.FPDFText_GetCharOrigin(words.raw, first, x, start)
-                raw.FPDFText_GetCharOrigin(words.raw, place(at + len(text.rstrip()) - 1), x, end)
+                last = place(at + _units(text.rstrip()) - 1)
+                raw.FPDFText_GetCharOrigin(words.raw, last, x, end)
                 size = round(raw.FPDFText_GetFontSize(words.raw, first), 1)
                 found.append(_Line(text.strip(), size, start.value, end.value))
-            at += len(text) + 1
+            at += _units(text) + 1
         return found
     finally:
         words.close()
         page.close()
+
+
+def _units(text: str) -> int:
+    """How long PDFium says that a text is: it counts in UTF-16, where some letters are two."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _pdf_language(pdf: pypdfium2.PdfDocument) -> str | None:
@@ -208,7 +262,7 @@ def _markdown(lines: list[_Line]) -> str:
             before.end = line.end
         else:
             blocks.append(line)
-    return "\n\n".join(_block(block, larger) for block in blocks)
+    return "\n\n".join(_inert(_block(block, larger)) for block in blocks)
 
 
 def _block(block: _Line, larger: list[float]) -> str:
@@ -263,12 +317,41 @@ def _html(data: bytes) -> Document:
                 link.unwrap()
         articles = soup.find_all("article")
         content = soup.find("main") or (articles[0] if len(articles) == 1 else soup.body) or soup
+        _number(soup)
+        _join_sections(soup)
         text = _Converter(heading_style="atx", bullets="-").convert_soup(content)
-    except (RecursionError, ParserRejectedMarkup, ValueError):  # the last for <ol start="?">
+    except (RecursionError, ParserRejectedMarkup, ValueError):
         raise inputs_error(
             "corrupt_document", "the page is nested too deeply, or is no HTML"
         ) from None
     return Document(text, title, str(language) if language else None, None)
+
+
+def _number(soup: BeautifulSoup) -> None:
+    """Give each item of an ordered list its number, and take away numbers that are none."""
+    for items in soup.find_all("ol"):
+        first = str(items.get("start", ""))
+        start = int(first) if _NATURAL.fullmatch(first) else 1
+        for number, item in enumerate(items.find_all("li", recursive=False), start):
+            item[_NUMBER] = str(number)
+    for cell in soup.select("[colspan]"):
+        if not _NATURAL.fullmatch(str(cell["colspan"])):
+            del cell["colspan"]
+
+
+def _join_sections(soup: BeautifulSoup) -> None:
+    """Make one section of all of a table: in Markdown it has one head, and no sections."""
+    for table in soup.find_all("table"):
+        sections = table.find_all("tbody", recursive=False)
+        for other in sections[1:]:
+            for row in list(other.children):
+                sections[0].append(row)
+            other.decompose()
+
+
+def _inert(text: str) -> str:
+    """Text in which nothing is a tag or a reference to a character for who reads Markdown."""
+    return _LIVE.sub(r"\\\g<0>", text)
 
 
 def _docx(path: str) -> Document:
@@ -331,8 +414,26 @@ def _text(data: bytes, format_: str) -> Document:
 
 def _decode_html(data: bytes) -> str:
     """Text by its byte order mark, else by the encoding the page declares, else as UTF-8."""
-    declared = EncodingDetector.find_declared_encoding(data, is_html=True) or "utf-8-sig"
-    return _decode(data, declared)
+    declared = EncodingDetector.find_declared_encoding(data, is_html=True) or "utf-8"
+    try:
+        name = codecs.lookup(_LABELS.get(declared, declared)).name
+    except (LookupError, UnicodeError, ValueError):  # the label is the page's own words
+        name = ""
+    # What was read byte by byte is no UTF-16, whatever it says (HTML, section 13.2.3.2).
+    meant = "utf-8-sig" if name.startswith("utf-16") else _MEANT.get(name, name)
+    if meant not in _ENCODINGS:
+        raise inputs_error("bad_encoding", "the page declares no known encoding")
+    return _decode(data, meant)
+
+
+def _same(error: UnicodeError) -> tuple[str, int]:
+    """A byte that a Windows code page leaves open is the control character of its number."""
+    if not isinstance(error, UnicodeDecodeError) or error.object[error.start] >= 0xA0:
+        raise error
+    return chr(error.object[error.start]), error.start + 1
+
+
+codecs.register_error(_SAME, _same)
 
 
 def _decode(data: bytes, encoding: str) -> str:
@@ -342,11 +443,7 @@ def _decode(data: bytes, encoding: str) -> str:
     elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     try:
-        name = codecs.lookup(encoding).name
-        # By these two names, pages mean Windows-1252 (WHATWG Encoding, section 4.2).
-        return data.decode("cp1252" if name in ("ascii", "iso8859-1") else name)
-    except LookupError:  # the label is the page's own words, which no message holds
-        raise inputs_error("bad_encoding", "the page declares no known encoding") from None
+        return data.decode(encoding, _SAME if encoding in _WINDOWS else "strict")
     except UnicodeError:
         raise inputs_error(
             "bad_encoding", "the text is not UTF-8, or not of the encoding it declares"

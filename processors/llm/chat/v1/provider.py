@@ -325,15 +325,13 @@ class _Bounded(httpx2.BaseTransport):
         """Send one request."""
         response = self._inner.handle_request(request)
         assert isinstance(response.stream, httpx2.SyncByteStream)
-        passed = {
-            name: response.headers[name]
-            for name in ("content-type", "retry-after")
-            if name in response.headers
-        }
+        # As bytes: a server's words need not be ASCII.
+        names = [b"retry-after", *([b"content-type"] if response.is_success else [])]
+        passed = [pair for pair in response.headers.raw if pair[0].lower() in names]
         if response.is_success:
             stream = _BoundedStream(response.stream, self._bytes_max, cut=False)
         else:
-            passed["content-type"] = "application/json"  # the SDK decodes it by what it says here
+            passed.append((b"content-type", b"application/json"))  # by which the SDK decodes it
             stream = _BoundedStream(response.stream, ERROR_BODY_BYTES_MAX, cut=True)
         return httpx2.Response(response.status_code, headers=passed, stream=stream)
 
