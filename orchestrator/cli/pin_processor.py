@@ -64,10 +64,10 @@ def _pin(call: Call, root: str) -> Answer:
         raise inputs_error(reason, f"exactly one of {place} says where the image is")
     ref = ref_of(given.require("--ref"))
     with Records(call.world) as records:
-        _open(files, ref)  # what cannot be edited is refused before anybody is asked
+        source, _ = _open(files, ref)  # what cannot be edited is refused before anybody is asked
         image = built.load(root, ref)
+        pin.check_source(source, image)
         store = store_of(given, image, root)
-        pin.check_source(pin.read(files, ref), image)
         verified = pin.verify(image, store)
         source, tree = _open(files, ref)  # that has taken its time: what there is now is edited
         pin.check_source(source, image)

@@ -209,24 +209,24 @@ class Operations:
             if item["cid"] is None:
                 os.symlink(os.devnull, target)  # it was no plain file, and is judged as none
                 return
-            file = open(target, "xb", buffering=0)  # noqa: SIM115 - closed below
         cid, size_bytes = shapes.text(item, "cid"), shapes.count(item, "size_bytes")
         state, seen = hashlib.sha256(), 0
         try:
             async with self._fetching:
-                async for chunk in volume.read_file.aio(remote.place(cid)):
-                    seen += len(chunk)
-                    if seen > size_bytes:
-                        break
-                    state.update(chunk)
-                    with _on_our_disk():
-                        _write_all(file.fileno(), chunk)
+                with _on_our_disk():
+                    file = open(target, "xb", buffering=0)  # noqa: SIM115 - as a block below
+                with file:
+                    async for chunk in volume.read_file.aio(remote.place(cid)):
+                        seen += len(chunk)
+                        if seen > size_bytes:
+                            break
+                        state.update(chunk)
+                        with _on_our_disk():
+                            _write_all(file.fileno(), chunk)
         except CallError:
             raise
         except Exception as error:  # noqa: BLE001 - the SDK's HTTP client has errors of its own
             raise failures.of_file(error, cid) from None
-        finally:
-            file.close()
         if (seen, "sha256:" + state.hexdigest()) != (size_bytes, cid):
             raise CallError(
                 "ERR_MODAL_INVOCATION", "file_lost", f"{cid} on the volume is another file"
