@@ -342,6 +342,7 @@ def test_a_page_becomes_its_content_without_its_surroundings(
         ("<nav>x</nav><article><p>one</article><p>after", "one\n"),
         ("<ol start=8><li>a<li>b<ol><li>c</ol><li>d</ol>", "8. a\n9. b\n   1. c\n10. d\n"),
         ('<ol start="²"><li>a</ol>', "1. a\n"),
+        ("<ul><li data-number=7>a</ul><ol><li data-number=7>b</ol>", "- a\n\n1. b\n"),
         (
             "<table><caption>k</caption><tbody><tr><td>1<tbody><tr><td colspan='²'>2</table>",
             "k\n\n|  |\n| --- |\n| 1 |\n| 2 |\n",
@@ -357,7 +358,7 @@ def test_a_page_becomes_its_content_without_its_surroundings(
     ],
     ids=[
         *("list", "paragraphs", "table", "articles", "article", "numbers", "no_number"),
-        *("sections", "head_and_sections", "text_like_tags"),
+        *("own_number", "sections", "head_and_sections", "text_like_tags"),
     ],
 )
 def test_html_may_leave_end_tags_out_and_hold_articles(

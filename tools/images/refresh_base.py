@@ -47,7 +47,7 @@ def _old(file: Path) -> list[Package]:
     try:
         return base_lock.read(file) if file.exists() else []
     except LockError as error:
-        print(f"refresh_base: {error}; it is replaced", file=sys.stderr)
+        print(f"refresh_base: {error}; it counts as empty", file=sys.stderr)
         return []
 
 
@@ -58,10 +58,7 @@ def _is_there(file: Path, text: str) -> bool:
 def _write(file: Path, text: str) -> None:
     """Put the lock in its place: afterwards the old one or the new one is there, whole."""
     scratch = file.with_suffix(".new")
-    with scratch.open("wb") as opened:
-        opened.write(text.encode())
-        opened.flush()
-        os.fsync(opened.fileno())
+    scratch.write_text(text, encoding="utf-8")
     scratch.replace(file)
 
 

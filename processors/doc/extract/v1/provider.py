@@ -110,8 +110,8 @@ class _Converter(MarkdownConverter):
         return _inert(str(super().escape(text, parent_tags)))  # type: ignore[misc]
 
     def convert_li(self, el: Tag, text: str, parent_tags: set[str]) -> str:
-        if (number := el.get(_NUMBER)) is not None:
-            alone = Tag(name="ol", attrs={"start": str(number)})
+        if el.parent is not None and el.parent.name == "ol":  # elsewhere the page may say so itself
+            alone = Tag(name="ol", attrs={"start": str(el[_NUMBER])})
             el = Tag(name="li")
             alone.append(el)
         return str(super().convert_li(el, text, parent_tags))  # type: ignore[misc]
@@ -417,7 +417,7 @@ def _decode_html(data: bytes) -> str:
     declared = EncodingDetector.find_declared_encoding(data, is_html=True) or "utf-8"
     try:
         name = codecs.lookup(_LABELS.get(declared, declared)).name
-    except (LookupError, UnicodeError, ValueError):  # the label is the page's own words
+    except (LookupError, ValueError):  # the label is the page's own words
         name = ""
     # What was read byte by byte is no UTF-16, whatever it says (HTML, section 13.2.3.2).
     meant = "utf-8-sig" if name.startswith("utf-16") else _MEANT.get(name, name)
